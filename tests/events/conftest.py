@@ -1,0 +1,45 @@
+import itertools
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from weelo.accounts.models import Session, User
+from weelo.events.deliver import Message, deliver
+from weelo.events.models import Role
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def person():
+    """Makes users, each with a phone of their own."""
+
+    def make(**fields):
+        number = next(_numbers)
+        return User.objects.create(phone=f"+9188{number:08d}", name=f"Person {number}", **fields)
+
+    return make
+
+
+@pytest.fixture
+def session_of():
+    """Makes sessions: one signed-in device."""
+
+    def make(user, **fields):
+        fields = {"expires_at": timezone.now() + timedelta(days=1), **fields}
+        return Session.objects.create(user=user, device_name="test", **fields)
+
+    return make
+
+
+def tell(*messages):
+    """Delivers messages in a transaction of their own."""
+    with transaction.atomic(durable=True):
+        deliver(messages)
+
+
+def message(user, number, role=Role.CUSTOMER, **data):
+    return Message(user.id, role, "captains_told", {"n": number, **data}, uuid.uuid4(), number)

@@ -1,0 +1,76 @@
+"""Puts numbered messages into mailboxes, within the transaction of what they tell."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from weelo.events.models import Role
+from weelo.lib.hints import hint
+from weelo.lib.wire import encode
+
+HINT_CHANNEL = "hint:streams"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to one person in one role; `data` is what the phone gets as it is."""
+
+    user_id: UUID
+    role: Role
+    name: str
+    data: dict[str, Any]
+    order_id: UUID | None = None
+    order_version: int | None = None
+
+
+# The counters are taken in one order by everybody, so that two deliveries never wait for each
+# other in a ring. Each is locked until commit: whoever reads a stream sees no gap. The clock is
+# read after the lock, so `at` never runs backwards within a stream.
+_DELIVER = """
+WITH message AS (
+    SELECT user_id, role, name, order_id, order_version, data, place,
+           row_number() OVER (PARTITION BY user_id, role ORDER BY place) AS nth,
+           count(*) OVER (PARTITION BY user_id, role) AS messages
+    FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::int[], %s::jsonb[])
+         WITH ORDINALITY
+         AS given (user_id, role, name, order_id, order_version, data, place)
+), stream AS (
+    INSERT INTO events_stream AS kept (user_id, role, epoch, head)
+    SELECT user_id, role, gen_random_uuid(), count(*)
+    FROM message GROUP BY user_id, role ORDER BY user_id, role
+    ON CONFLICT (user_id, role) DO UPDATE SET head = kept.head + excluded.head
+    RETURNING kept.id, kept.user_id, kept.role, kept.head
+)
+INSERT INTO events_event (stream_id, seq, name, at, order_id, order_version, data)
+SELECT stream.id, stream.head - messages + nth, name, clock_timestamp(), order_id, order_version,
+       data
+FROM message JOIN stream USING (user_id, role)
+ORDER BY place
+"""
+
+
+def deliver(messages: Sequence[Message]) -> None:
+    """Append the messages to their recipients' streams, in the given order, in one statement.
+
+    Call it last in a verb: it locks the streams until the commit, after which the sockets are
+    hinted. Raises TransactionManagementError outside a transaction, since a message without the
+    change that it tells must not exist.
+    """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("deliver() belongs into a transaction.")
+    if not messages:
+        return
+    columns = [
+        [m.user_id for m in messages],
+        [str(m.role) for m in messages],
+        [m.name for m in messages],
+        [m.order_id for m in messages],
+        [m.order_version for m in messages],
+        [encode(m.data) for m in messages],
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_DELIVER, columns)
+    hint(HINT_CHANNEL, encode(sorted({f"{m.user_id}:{m.role}" for m in messages})))
