@@ -1,0 +1,315 @@
+"""One order under its lock, and everything that one verb does to it.
+
+A verb takes a `Change`, moves trucks, offers and trips, and calls `finish()`: the order's counters
+and status are computed anew, and the rows, the facts and the messages are written in two SQL
+statements. Nothing else in the project writes a status.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Self
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import connection
+from django.db.models import FilteredRelation, Q
+from django.db.models.functions import Now
+
+from orders import messages
+from orders.models import Actor, Fact, FactSubject, Offer, Order, Trip, TruckRequest
+from orders.states import (
+    OFFER,
+    ORDER,
+    TRIP,
+    TRUCK,
+    TRUCK_WON,
+    CloseReason,
+    Machine,
+    OfferState,
+    TripStatus,
+    TruckStatus,
+    order_status,
+)
+from weelo.events.deliver import deliver
+from weelo.lib.problems import NotFound
+from weelo.lib.writes import write_together
+
+Row = Order | TruckRequest | Offer | Trip
+_SUBJECTS: dict[type[Row], tuple[FactSubject, Machine, str]] = {
+    Order: (FactSubject.ORDER, ORDER, "status"),
+    TruckRequest: (FactSubject.TRUCK, TRUCK, "status"),
+    Offer: (FactSubject.OFFER, OFFER, "state"),
+    Trip: (FactSubject.TRIP, TRIP, "status"),
+}
+
+
+class IllegalMove(AssertionError):
+    """A verb tried a move that the machine does not have: a fault of ours, never of a caller."""
+
+
+@dataclass(frozen=True)
+class By:
+    """Who acts: in which part, and which user (None for the system)."""
+
+    actor: Actor
+    user_id: UUID | None = None
+
+
+SYSTEM = By(Actor.SYSTEM)
+
+
+@dataclass
+class Change:
+    """An order with its trucks (each with the trip that holds it) and offers, being changed."""
+
+    order: Order
+    trucks: list[TruckRequest]
+    offers: list[Offer]
+    now: datetime
+    by: By
+    before: "messages.Before | None"
+    close_reason: CloseReason = CloseReason.FILLED
+    dropped: list[Trip] = field(default_factory=list)
+    expired: list[TruckRequest] = field(default_factory=list)
+    former_drivers: dict[UUID, set[UUID]] = field(default_factory=dict)
+    more: list[messages.Message] = field(default_factory=list)
+    _added: list[Any] = field(default_factory=list)
+    _touched: dict[Row, set[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, by: By, **where: Any) -> Self:
+        """Lock one order (`where` filters orders), then read its trucks, trips and offers.
+
+        Three statements. Raises NotFound. The clock is the database's, read after the lock.
+        """
+        assert connection.in_atomic_block
+        order = Order.objects.filter(**where).select_for_update(no_key=True).first()
+        if order is None:
+            raise NotFound("There is no such order of yours.")
+        trucks = list(with_held_trips(TruckRequest.objects.filter(order=order)))
+        offers = list(
+            Offer.objects.filter(order=order).select_related("transporter__owner").order_by("id")
+        )
+        now: datetime = trucks[0].now  # type: ignore[attr-defined]
+        return cls(order, trucks, offers, now, by, messages.Before.of(order, trucks, offers, now))
+
+    @classmethod
+    def new(cls, by: By, order: Order, trucks: list[TruckRequest], now: datetime) -> Self:
+        """The change that brings an order into being."""
+        change = cls(order, trucks, [], now, by, None)
+        change._added += [order, *trucks]
+        change.note("order_confirmed", order, to=order.status)
+        return change
+
+    # --- reading ----------------------------------------------------------------------------
+
+    def searching(self) -> list[TruckRequest]:
+        """The trucks that still seek, in the order asked."""
+        return [truck for truck in self.trucks if truck.status == TruckStatus.SEARCHING]
+
+    def truck(self, truck_id: UUID) -> TruckRequest:
+        """One truck of this order. Raises NotFound."""
+        for truck in self.trucks:
+            if truck.id == truck_id:
+                return truck
+        raise NotFound("There is no such truck in this order.")
+
+    def offer(self, offer_id: UUID) -> Offer:
+        """One offer of this order. Raises NotFound."""
+        for offer in self.offers:
+            if offer.id == offer_id:
+                return offer
+        raise NotFound("There is no such offer to you.")
+
+    def trips(self) -> list[Trip]:
+        """The trips that hold a truck, in the order of the trucks."""
+        return [trip for truck in self.trucks if (trip := held(truck))]
+
+    # --- writing ----------------------------------------------------------------------------
+
+    def move(self, row: Row, to: str, *, kind: str = "", data: Any = None, **fields: Any) -> None:
+        """Move one row along its machine, set `fields` with it, and record the fact."""
+        subject, machine, column = _SUBJECTS[type(row)]
+        here = getattr(row, column)
+        if not machine.allows(here, to):
+            raise IllegalMove(f"{subject} {row.pk}: {here} -> {to}")
+        setattr(row, column, to)
+        self.note(kind or f"{subject}_{to}", row, here=here, to=to, **(data or {}))
+        if to in machine.terminal and hasattr(row, "ended_at"):
+            fields["ended_at"] = self.now
+        self.set(row, **fields)
+        self._touched[row].add(column)
+        if isinstance(row, TruckRequest) and to == TruckStatus.EXPIRED:
+            self.expired.append(row)
+
+    def set(self, row: Row, **fields: Any) -> None:
+        """Set fields that are not a status."""
+        for name, value in fields.items():
+            setattr(row, name, value)
+        if row not in self._added:
+            self._touched.setdefault(row, set()).update(fields)
+        else:
+            self._touched.setdefault(row, set())
+
+    def add(self, row: Any) -> None:
+        """Insert a row together with the rest."""
+        self._added.append(row)
+
+    def add_trip(self, truck: TruckRequest, trip: Trip) -> None:
+        """A vehicle wins a truck."""
+        self.move(truck, TruckStatus.ASSIGNED, data={"trip_id": str(trip.id)})
+        truck.held = trip  # type: ignore[attr-defined]
+        self.add(trip)
+        self.note(
+            "trip_assigned", trip, to=trip.status,
+            truck_id=str(truck.id), vehicle_id=str(trip.vehicle_id),
+            transporter_id=str(trip.transporter_id),
+        )
+
+    def drop_trip(self, truck: TruckRequest, reason: str) -> Trip:
+        """End a trip before the pickup is done; its vehicle and driver are free again."""
+        trip = held(truck)
+        assert trip is not None
+        self.step_trip(trip, TripStatus.CANCELLED, reason=reason)
+        truck.held = None  # type: ignore[attr-defined]
+        self.dropped.append(trip)
+        return trip
+
+    def replace(self, truck: TruckRequest) -> TruckRequest:
+        """Seek another truck in place of one that broke down, for the same fare."""
+        new = TruckRequest(
+            order=self.order,
+            position=max(t.position for t in self.trucks) + 1,
+            vehicle_type_id=truck.vehicle_type_id,
+            load_kg=truck.load_kg,
+            fare_paise=truck.fare_paise,
+            payout_paise=truck.payout_paise,
+            replaces=truck,
+        )
+        self.trucks.append(new)
+        self.add(new)
+        self.note("truck_replacement", new, to=new.status, replaces=str(truck.id))
+        return new
+
+    def step_trip(self, trip: Trip, to: str, **fields: Any) -> None:
+        """Move a trip and remember the step's time."""
+        steps = [*trip.steps, {"status": str(to), "at": messages.rfc3339(self.now)}]
+        self.move(trip, to, steps=steps, **fields)
+
+    def seek_for(self, ttl: timedelta) -> None:
+        """The order seeks (again): at least `ttl` from now, the next wave at once."""
+        self.set(
+            self.order,
+            expires_at=max(self.order.expires_at, self.now + ttl),
+            seeking_since=self.now,
+            next_wave_at=self.now,
+        )
+
+    def note(
+        self, kind: str, row: Row, *, here: str = "", to: str = "", **data: Any
+    ) -> None:
+        """Record a fact: what happened to which row, from what to what."""
+        context = structlog.contextvars.get_contextvars()
+        self._added.append(
+            Fact(
+                order_id=self.order.id,
+                order_version=self.order.version + (1 if self.before else 0),
+                at=self.now,
+                kind=kind,
+                subject=_SUBJECTS[type(row)][0],
+                subject_id=row.pk,
+                from_status=here,
+                to_status=to,
+                by=self.by.actor,
+                by_user_id=self.by.user_id,
+                request_id=context.get("request_id", ""),
+                data=data,
+            )
+        )
+
+    def expire_overdue(self) -> list[TruckRequest]:
+        """Past the deadline, what still searches is expired, whichever verb noticed it."""
+        if self.now < self.order.expires_at:
+            return []
+        overdue = self.searching()
+        for truck in overdue:
+            self.move(truck, TruckStatus.EXPIRED)
+        if overdue:
+            self.close_reason = CloseReason.EXPIRED
+        return overdue
+
+    def finish(self) -> None:
+        """Compute the order anew, then write rows and facts, then messages: two statements."""
+        self._count()
+        self._reopen_or_close_offers()
+        if self.before is not None:
+            self.set(self.order, version=self.order.version + 1)
+        inserted = set(map(id, self._added))
+        updates: Iterable[tuple[Any, set[str]]] = (
+            (row, names) for row, names in self._touched.items() if id(row) not in inserted
+        )
+        write_together(self._added, updates)
+        deliver([*messages.announce(self), *self.more])
+
+    def _count(self) -> None:
+        counted = counting(self.trucks)
+        won = [truck for truck in counted if truck.status in TRUCK_WON]
+        searching = self.searching()
+        self.set(
+            self.order,
+            trucks_filled=len(won),
+            trucks_searching=len(searching),
+            payable_paise=sum(truck.fare_paise for truck in won),
+        )
+        if not searching:
+            self.set(self.order, next_wave_at=None)
+        if self.expired:
+            self.set(self.order, reason=messages.expiry_reason(self.order))
+        status = order_status([(t.status, trip_status(t)) for t in counted])
+        if status != self.order.status:
+            self.move(self.order, status)
+
+    def _reopen_or_close_offers(self) -> None:
+        seeking = self.order.trucks_searching > 0
+        for offer in self.offers:
+            if not seeking and offer.state == OfferState.OPEN:
+                self.move(offer, OfferState.CLOSED, close_reason=self.close_reason)
+            elif seeking and offer.state == OfferState.CLOSED:
+                self.move(offer, OfferState.OPEN, close_reason="", again=True, told_at=self.now)
+
+
+def with_held_trips(trucks: Any) -> Any:
+    """A queryset of trucks, each with `held` (its trip that was not cancelled) and `now`."""
+    not_cancelled = ~Q(trips__status=TripStatus.CANCELLED)
+    return (
+        trucks.annotate(now=Now(), held=FilteredRelation("trips", condition=not_cancelled))
+        .select_related(
+            "vehicle_type", "held__vehicle", "held__driver", "held__transporter__owner"
+        )
+        .order_by("position")
+    )
+
+
+def held(truck: TruckRequest) -> Trip | None:
+    """The trip that holds a truck, as read by `with_held_trips`."""
+    return getattr(truck, "held", None)
+
+
+def trip_status(truck: TruckRequest) -> str | None:
+    """The status of the trip that holds a truck, or None."""
+    trip = held(truck)
+    return trip.status if trip else None
+
+
+def counting(trucks: list[TruckRequest]) -> list[TruckRequest]:
+    """The trucks that count: one that was replaced after a breakdown does not."""
+    replaced = {truck.replaces_id for truck in trucks if truck.replaces_id}
+    return [truck for truck in trucks if truck.id not in replaced]
+
+
+def order_ttl() -> timedelta:
+    """How long an order seeks."""
+    ttl: timedelta = settings.ORDER_TTL
+    return ttl

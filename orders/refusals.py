@@ -1,0 +1,153 @@
+"""Every refusal of the order verbs, with the code that the contract names."""
+
+from weelo.lib.problems import Refusal
+
+
+class ActiveOrderExists(Refusal):
+    """The customer has no free place for another active order."""
+
+    code = "ACTIVE_ORDER_EXISTS"
+    title = "You already have an active order"
+
+
+class ConcurrentRequest(Refusal):
+    """Another confirm of the same customer, with another key, is being worked on."""
+
+    code = "CONCURRENT_REQUEST"
+    title = "Another order is being confirmed"
+
+
+class KeyReused(Refusal):
+    """The idempotency key belongs to another body."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+    status = 422
+    title = "This key was used for something else"
+
+
+class OutOfArea(Refusal):
+    """The pickup is in no open city, or the drop is not in India."""
+
+    code = "OUT_OF_AREA"
+    status = 422
+    title = "We do not operate there"
+
+
+class UnknownVehicleType(Refusal):
+    """A vehicle type that is not in the catalogue of the city."""
+
+    code = "UNKNOWN_VEHICLE_TYPE"
+    status = 422
+    title = "Unknown vehicle type"
+
+
+class Overload(Refusal):
+    """More load than the vehicle type carries."""
+
+    code = "LOAD_OVER_CAPACITY"
+    status = 422
+    title = "Too heavy for this vehicle type"
+
+
+class CannotCancel(Refusal):
+    """The goods are on board, or the order has ended."""
+
+    code = "CANNOT_CANCEL"
+    title = "This can no longer be cancelled"
+
+
+class ReasonRequired(Refusal):
+    """A truck waits at the pickup: cancelling needs a reason."""
+
+    code = "REASON_REQUIRED"
+    status = 422
+    title = "Say why"
+
+
+class NotVerified(Refusal):
+    """The transporter's papers are not verified, or it is suspended."""
+
+    code = "NOT_VERIFIED"
+    status = 403
+    title = "Not verified"
+
+
+class OrderExpired(Refusal):
+    """The order's time is over."""
+
+    code = "ORDER_EXPIRED"
+    status = 410
+    title = "Too late: the order expired"
+
+
+class OrderCancelled(Refusal):
+    """The order was cancelled."""
+
+    code = "ORDER_CANCELLED"
+    status = 410
+    title = "The order was cancelled"
+
+
+class OfferClosed(Refusal):
+    """The offer was withdrawn or given back."""
+
+    code = "OFFER_CLOSED"
+    status = 410
+    title = "This offer is closed"
+
+
+class TruckTaken(Refusal):
+    """All trucks are taken."""
+
+    code = "TRUCK_TAKEN"
+    title = "Somebody else was first"
+
+
+class VehicleBusy(Refusal):
+    """A vehicle is on a live trip."""
+
+    code = "VEHICLE_BUSY"
+    title = "Vehicle on another trip"
+
+
+class DriverBusy(Refusal):
+    """A driver is on a live trip."""
+
+    code = "DRIVER_BUSY"
+    title = "Driver on another trip"
+
+
+class WrongVehicle(Refusal):
+    """A vehicle or driver that cannot serve: not yours, not in service, papers or type wrong."""
+
+    code = "WRONG_VEHICLE"
+    title = "This vehicle or driver cannot take it"
+
+
+class IllegalStep(Refusal):
+    """The trip's machine has no such step from here; `allowed` lists those it has."""
+
+    code = "ILLEGAL_MOVE"
+    title = "Not from here"
+
+
+class CodeWrong(Refusal):
+    """A start or drop code that does not fit; `tries_left` says how many remain."""
+
+    code = "CODE_WRONG"
+    title = "Wrong code"
+
+
+class ProofRequired(Refusal):
+    """A delivery needs the drop code, or a photo where the city allows it."""
+
+    code = "PROOF_REQUIRED"
+    status = 422
+    title = "Proof of delivery is missing"
+
+
+class CannotRate(Refusal):
+    """Only a finished trip is rated, and only once."""
+
+    code = "CANNOT_RATE"
+    title = "This trip cannot be rated"

@@ -1,0 +1,133 @@
+"""A captain takes trucks of an order with his vehicles: the first to accept wins."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from orders import messages
+from orders.change import By, Change
+from orders.crew import drivers_for, vehicles_for
+from orders.models import Actor, Offer, Trip, TruckRequest
+from orders.refusals import NotVerified, OfferClosed, OrderCancelled, OrderExpired, TruckTaken
+from orders.states import CloseReason, OfferState, OrderStatus, TripStatus
+from transporters.models import Driver, Kyc, Transporter, Vehicle
+from weelo.lib.retries import verb
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The trips won, as the captain sees them, and how many trucks are left."""
+
+    trips: list[dict[str, Any]]
+    trucks_left: int
+
+
+@verb
+def accept(
+    captain_id: UUID,
+    offer_id: UUID,
+    vehicle_ids: Sequence[UUID],
+    driver_ids: Sequence[UUID | None] = (),
+) -> Accepted:
+    """Win as many of the order's trucks as are left, with these vehicles, in the order asked.
+
+    `driver_ids` go with the vehicles by position; None means that the captain drives. The same
+    vehicles again give the same trips. Raises, in this order: NotFound, NotVerified,
+    OrderExpired, OrderCancelled, OfferClosed, VehicleBusy, DriverBusy, WrongVehicle, TruckTaken.
+    """
+    own = Offer.objects.filter(id=offer_id, transporter__owner_id=captain_id)
+    change = Change.of(By(Actor.CAPTAIN, captain_id), id__in=own.values("order_id"))
+    offer = change.offer(offer_id)
+    # The fleet's lock stands for its vehicles and drivers: every verb that changes them takes it.
+    fleet = Transporter.objects.select_for_update(no_key=True).get(id=offer.transporter_id)
+    if fleet.kyc_status != Kyc.VERIFIED:
+        raise NotVerified(f"{fleet.business_name} is {fleet.kyc_status}; orders need verified.")
+    before = _trips_of(change, vehicle_ids)
+    if before:
+        return _accepted(change, before)
+    _refuse_unless_it_seeks(change, offer)
+    vehicles = vehicles_for(change, fleet, vehicle_ids)
+    drivers = drivers_for(change, fleet, driver_ids, len(vehicles))
+    pairs = _match(change, vehicles)
+    won = [_win(change, offer, truck, vehicle, drivers[i]) for i, truck, vehicle in pairs]
+    if offer.state != OfferState.ACCEPTED:
+        change.move(offer, OfferState.ACCEPTED, answered_at=change.now)
+    change.set(fleet, last_won_at=change.now)
+    change.finish()
+    log.info("trucks won", order_id=change.order.id, offer_id=offer.id, trucks=len(won))
+    return _accepted(change, won)
+
+
+def _trips_of(change: Change, vehicle_ids: Sequence[UUID]) -> list[Trip]:
+    """The trips that these same vehicles won of this order before, or none."""
+    by_vehicle = {trip.vehicle_id: trip for trip in change.trips()}
+    if vehicle_ids and all(vehicle_id in by_vehicle for vehicle_id in vehicle_ids):
+        return [by_vehicle[vehicle_id] for vehicle_id in vehicle_ids]
+    return []
+
+
+def _refuse_unless_it_seeks(change: Change, offer: Offer) -> None:
+    order = change.order
+    expired = offer.close_reason == CloseReason.EXPIRED or order.status == OrderStatus.EXPIRED
+    overdue = order.trucks_searching > 0 and change.now >= order.expires_at
+    if expired or overdue:
+        raise OrderExpired("The order ran out before your answer arrived. Wait for the next one.")
+    if offer.close_reason == CloseReason.CANCELLED or order.status == OrderStatus.CANCELLED:
+        raise OrderCancelled("The customer cancelled before your answer arrived.")
+    if offer.state in (OfferState.WITHDRAWN, OfferState.GIVEN_BACK):
+        raise OfferClosed(f"This offer is {offer.state} and cannot be accepted any more.")
+
+
+def _match(
+    change: Change, vehicles: list[Vehicle]
+) -> list[tuple[int, TruckRequest, Vehicle]]:
+    """Trucks for as many vehicles as there are trucks left of their type."""
+    free = change.searching()
+    pairs = []
+    for i, vehicle in enumerate(vehicles):
+        truck = next((t for t in free if t.vehicle_type_id == vehicle.vehicle_type_id), None)
+        if truck is not None:
+            free.remove(truck)
+            pairs.append((i, truck, vehicle))
+    if not pairs:
+        raise TruckTaken("All trucks of this order are taken. Wait for the next broadcast.")
+    return pairs
+
+
+def _win(
+    change: Change, offer: Offer, truck: TruckRequest, vehicle: Vehicle, driver: Driver | None
+) -> Trip:
+    trip = Trip(
+        order=change.order,
+        truck=truck,
+        transporter=offer.transporter,
+        vehicle=vehicle,
+        vehicle_type_id=vehicle.vehicle_type_id,
+        driver=driver,
+        start_code=four_digits(),
+        drop_code=four_digits(),
+        stops_state=["pending"] * len(change.order.stops),
+        steps=[{"status": str(TripStatus.ASSIGNED), "at": messages.rfc3339(change.now)}],
+        won_at=change.now,
+    )
+    change.add_trip(truck, trip)
+    return trip
+
+
+def four_digits() -> str:
+    """A code that a person reads to another."""
+    return f"{secrets.randbelow(10_000):04}"
+
+
+def _accepted(change: Change, trips: list[Trip]) -> Accepted:
+    trucks = {truck.id: truck for truck in change.trucks}
+    return Accepted(
+        [messages.trip_for_captain(t, change.order, trucks[t.truck_id]) for t in trips],
+        trucks_left=len(change.searching()),
+    )

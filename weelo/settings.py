@@ -1,0 +1,356 @@
+"""All settings of Weelo, from the environment; `.env.example` explains the same names.
+
+Times are in seconds and distances in metres unless a name says otherwise.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+from environs import EnvValidationError
+from psycopg.conninfo import conninfo_to_dict
+
+from weelo.lib import embedded
+from weelo.lib.environment import Environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Environment()
+
+WEELO_ENV = env.text(
+    "WEELO_ENV",
+    "demo",
+    "What this installation is: demo (conveniences on), test, or production (refuses them).",
+    one_of=("demo", "test", "production"),
+)
+PRODUCTION = WEELO_ENV == "production"
+DEBUG = False
+
+# --- Where it runs -------------------------------------------------------------------------
+
+PORT = env.whole("PORT", 8000, "Port of the HTTP API; sockets live on the next one.", most=65534)
+DATA = Path(env.text("DATA", ".data", "Folder of the embedded servers and the demo's files."))
+if not DATA.is_absolute():
+    DATA = BASE_DIR / DATA
+WEELO_PROCESS = env.text(
+    "WEELO_PROCESS",
+    "command",
+    "Which kind of process this is; decides how it holds database connections.",
+    one_of=("http", "live", "loop", "worker", "command"),
+)
+PUBLIC_URL = env.text(
+    "PUBLIC_URL", f"http://127.0.0.1:{PORT}", "Where phones reach the HTTP API."
+)
+SOCKET_URL = env.text(
+    "SOCKET_URL",
+    f"ws://127.0.0.1:{PORT + 1}",
+    "Where phones reach the sockets; the same origin as PUBLIC_URL behind a proxy.",
+)
+ALLOWED_HOSTS = env.words(
+    "ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"], "Host names this service answers to."
+)
+ALLOWED_ORIGINS = env.words(
+    "ALLOWED_ORIGINS",
+    [PUBLIC_URL, f"http://localhost:{PORT}"],
+    "Origins whose pages may open sockets; native apps send none.",
+)
+PROXIES = env.whole(
+    "PROXIES", 0, "Reverse proxies in front, for the client's address in X-Forwarded-For.", most=9
+)
+
+SECRET_KEY = env.text("SECRET_KEY", "", "Signs tokens and quotes; at least 50 characters.", secret=True)
+if not SECRET_KEY and not PRODUCTION:
+    SECRET_KEY = embedded.secret(DATA)
+
+# --- PostgreSQL, the single source of truth ---------------------------------------------------
+
+_running = None if PRODUCTION else embedded.running(DATA)
+DATABASE_URL = env.text(
+    "DATABASE_URL",
+    _running.database_url if _running else "",
+    "PostgreSQL, such as postgresql://weelo:secret@db:5432/weelo; empty: the embedded server.",
+    secret=True,
+)
+DB_POOL_SIZE = env.whole(
+    "DB_POOL_SIZE", 8, "Connections of the live process's pool (the others keep one a thread)."
+)
+_statement_timeout = "30s" if WEELO_PROCESS in ("loop", "worker", "command") else "3s"
+_database = conninfo_to_dict(DATABASE_URL)
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": _database.get("dbname", "weelo"),
+        "USER": _database.get("user", ""),
+        "PASSWORD": _database.get("password", ""),
+        "HOST": _database.get("host", ""),
+        "PORT": _database.get("port", ""),
+        # Threads of the http process keep their connection; the live process's threads come and
+        # go, so there a pool holds them (a pool needs CONN_MAX_AGE 0).
+        "CONN_MAX_AGE": 0 if WEELO_PROCESS == "live" else None,
+        "CONN_HEALTH_CHECKS": WEELO_PROCESS != "live",
+        "DISABLE_SERVER_SIDE_CURSORS": env.flag(
+            "PGBOUNCER", False, "Whether PgBouncer (transaction mode) stands in front."
+        ),
+        "OPTIONS": {
+            "connect_timeout": 3,
+            "application_name": f"weelo-{WEELO_PROCESS}",
+            "options": (
+                f"-c lock_timeout=1s -c statement_timeout={_statement_timeout}"
+                " -c idle_in_transaction_session_timeout=5s"
+            ),
+            **(
+                {"pool": {"min_size": 2, "max_size": DB_POOL_SIZE, "timeout": 2.0}}
+                if WEELO_PROCESS == "live"
+                else {}
+            ),
+        },
+    }
+}
+
+# --- Redis or Valkey, a fast mirror that may vanish -----------------------------------------
+
+REDIS_URL = env.text(
+    "REDIS_URL",
+    _running.redis_url if _running else "",
+    "Redis or Valkey, such as redis://cache:6379/0; empty: the embedded server.",
+    secret=True,
+)
+REDIS_TIMEOUT = env.number("REDIS_TIMEOUT", 0.2, "Seconds one Redis call may take.", least=0.01)
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "TIMEOUT": 300,
+        "KEY_PREFIX": "cache",
+        "OPTIONS": {
+            "SOCKET_TIMEOUT": REDIS_TIMEOUT,
+            "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT,
+            "CONNECTION_POOL_CLASS": "weelo.lib.redis.Pool",
+            "CONNECTION_POOL_KWARGS": {"max_connections": 50},
+        },
+    }
+}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        # socket_timeout None: redis-py's default of 5 s equals the layer's blocking pop and
+        # kills idle sockets.
+        "CONFIG": {
+            "hosts": [{"address": REDIS_URL, "socket_timeout": None, "max_connections": 1000}],
+            "prefix": "live",
+        },
+    }
+}
+
+# --- Celery: the net below the dispatch loop ----------------------------------------------
+
+CELERY_BROKER_URL = (
+    "redis+socket://" + REDIS_URL.removeprefix("unix://").split("?")[0] + "?virtual_host=0"
+    if REDIS_URL.startswith("unix://")
+    else REDIS_URL
+)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "weelo"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = "UTC"
+RECONCILE_EVERY = env.whole("RECONCILE_EVERY", 120, "Seconds between reconciliations.", least=1)
+SWEEP_EVERY = env.whole("SWEEP_EVERY", 10, "Seconds between Celery's expiry sweeps.", least=1)
+
+# --- The rules of dispatch that are settings ----------------------------------------------
+
+ORDER_TTL = timedelta(
+    seconds=env.whole("ORDER_TTL", 60, "Seconds an order seeks trucks.", least=1, most=3600)
+)
+POSITION_TTL = timedelta(
+    seconds=env.whole("POSITION_TTL", 300, "Seconds after which a position is stale.", least=5)
+)
+WAKE_AFTER = timedelta(
+    seconds=env.whole("WAKE_AFTER", 240, "Seconds of silence before the wake push.", least=1)
+)
+QUOTE_TTL = timedelta(seconds=env.whole("QUOTE_TTL", 300, "Seconds a quote holds.", least=1))
+PICKUP_SLA = timedelta(
+    seconds=env.whole("PICKUP_SLA", 900, "Seconds to set out before a trip is flagged.", least=1)
+)
+ROAD_FACTOR = env.number(
+    "ROAD_FACTOR", 1.4, "Kilometres by road per great-circle kilometre.", least=1, most=5
+)
+NEWCOMERS_EVERY = timedelta(seconds=2)
+
+# --- Limits ---------------------------------------------------------------------------------
+
+LIMIT_CUSTOMER = env.whole("LIMIT_CUSTOMER", 300, "Calls per customer in any 60 s.", least=1)
+LIMIT_CAPTAIN = env.whole("LIMIT_CAPTAIN", 500, "Calls per captain in any 60 s.", least=1)
+LIMIT_ORDERS = env.whole("LIMIT_ORDERS", 5, "Orders made per customer in any 60 s.", least=1)
+LIMIT_OTP_ADDRESS = env.whole("LIMIT_OTP_ADDRESS", 300, "Codes per address and hour.", least=1)
+LIMIT_SEARCH_ADDRESS = env.whole(
+    "LIMIT_SEARCH_ADDRESS", 600, "Anonymous searches per address and minute.", least=1
+)
+OTP_PER_HOUR = env.whole("OTP_PER_HOUR", 5, "Codes per phone and hour.", least=1)
+OTP_PER_DAY = env.whole("OTP_PER_DAY", 10, "Codes per phone and day.", least=1)
+OTP_PREFIX_PER_HOUR = env.whole(
+    "OTP_PREFIX_PER_HOUR", 200, "Codes per number prefix (all but the last 4 digits) and hour.",
+    least=1,
+)
+SMS_PER_HOUR = env.whole("SMS_PER_HOUR", 20000, "Codes in all per hour, the SMS budget.", least=1)
+BODY_LIMIT = 64 * 1024
+FRAME_LIMIT = 16 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_LIMIT
+
+# --- Identity --------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+ACCESS_TTL = timedelta(seconds=env.whole("ACCESS_TTL", 900, "Seconds an access token holds."))
+REFRESH_TTL = timedelta(days=env.whole("REFRESH_TTL_DAYS", 60, "Days a session lives unused."))
+OTP_TTL = timedelta(seconds=300)
+OTP_RESEND = timedelta(seconds=30)
+COUNTRIES = env.words("COUNTRIES", ["IN"], "Countries whose phones may sign in (ISO 3166).")
+SMS_BACKEND = env.text(
+    "SMS_BACKEND", "file", "How SMS leave: console, file (sms.jsonl in DATA) or http.",
+    one_of=("console", "file", "http"),
+)
+SMS_HTTP_URL = env.text("SMS_HTTP_URL", "", "The SMS gateway's address (backend http).")
+SMS_HTTP_BODY = env.text(
+    "SMS_HTTP_BODY",
+    '{"to": "{to}", "text": "{text}"}',
+    "The gateway's JSON body; {to}, {text}, {code}, {template_id} are filled in.",
+)
+SMS_HTTP_TOKEN = env.text("SMS_HTTP_TOKEN", "", "Bearer token of the SMS gateway.", secret=True)
+SMS_DLT_ENTITY_ID = env.text("SMS_DLT_ENTITY_ID", "", "India's DLT entity id.")
+SMS_DLT_HEADER = env.text("SMS_DLT_HEADER", "", "India's DLT header (sender).")
+SMS_DLT_TEMPLATE_ID = env.text("SMS_DLT_TEMPLATE_ID", "", "India's DLT template id for codes.")
+FIREBASE_CREDENTIALS = env.text(
+    "FIREBASE_CREDENTIALS", "", "Path of Firebase's service account file; empty: no Firebase."
+)
+FIREBASE_PROJECT = env.text("FIREBASE_PROJECT", "", "Firebase project of phone sign-in.")
+
+# --- Django ----------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "channels",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "weelo.accounts",
+    "weelo.events",
+    "weelo.cities",
+    "transporters",
+    "orders",
+    "dispatch",
+]
+MIDDLEWARE = [
+    "weelo.lib.requests.RequestMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+APPEND_SLASH = False
+ROOT_URLCONF = "weelo.urls"
+WSGI_APPLICATION = "weelo.wsgi.application"
+ASGI_APPLICATION = "weelo.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "static-root"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = not PRODUCTION
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+     "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-in"
+LOGIN_URL = "admin:login"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["weelo.accounts.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["weelo.lib.safe_json.SafeJSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "weelo.lib.pagination.NewestFirst",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "weelo.lib.problems.exception_handler",
+    "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
+    "UNAUTHENTICATED_USER": None,
+    "COERCE_DECIMAL_TO_STRING": False,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Weelo",
+    "DESCRIPTION": "On-demand trucks: search, confirm, accept, drive, deliver.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# --- Security, as `check --deploy` asks ----------------------------------------------------
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+SECURE_SSL_REDIRECT = PRODUCTION and env.flag(
+    "SSL_REDIRECT", True, "Whether to answer http with a redirect to https (production)."
+)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PROXIES else None
+SECURE_HSTS_SECONDS = 31536000 if PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
+CSRF_TRUSTED_ORIGINS = [o for o in ALLOWED_ORIGINS if o.startswith("http")]
+X_FRAME_OPTIONS = "DENY"
+
+# --- Logs -----------------------------------------------------------------------------------
+
+LOG_LEVEL = env.text(
+    "LOG_LEVEL", "INFO", "Least level that is logged.", one_of=("DEBUG", "INFO", "WARNING", "ERROR")
+)
+LOG_FORMAT = env.text(
+    "LOG_FORMAT",
+    "json" if PRODUCTION else "console",
+    "How log lines look: console for people, json for machines.",
+    one_of=("console", "json"),
+)
+LOGGING_CONFIG = "weelo.lib.logs.configure"
+LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT}
+
+_missing = [
+    name
+    for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL")
+    if PRODUCTION and not globals()[name]
+]
+try:
+    env.seal()
+except EnvValidationError as fault:
+    _faults = [f"  {name}: {'; '.join(why)}" for name, why in fault.error_messages.items()]
+else:
+    _faults = []
+_faults += [f"  {name}: must be set in production" for name in _missing]
+if _faults:
+    raise SystemExit(
+        "The environment is not usable; nothing was started.\n"
+        + "\n".join(_faults)
+        + "\nEvery variable is explained in .env.example."
+    )
