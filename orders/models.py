@@ -240,6 +240,10 @@ class Offer(models.Model):
                 fields=["transporter"],
                 condition=Q(state__in=["open", "accepted"]),
             ),
+            # Counted for every candidate of a wave: accepted ones, which stay, must not slow it.
+            models.Index(
+                name="offer_unanswered", fields=["transporter"], condition=Q(state=OfferState.OPEN)
+            ),
         ]
 
     def __str__(self) -> str:

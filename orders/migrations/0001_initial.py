@@ -69,7 +69,8 @@ class Migration(migrations.Migration):
                 ('captain_share_paise', models.BigIntegerField(default=0)),
                 ('wave', models.PositiveSmallIntegerField(default=0, help_text='Number of the last wave sent.')),
                 ('radius_m', models.PositiveIntegerField(default=0, help_text='How far the last wave reached.')),
-                ('next_wave_at', models.DateTimeField(blank=True, null=True)),
+                ('seeking_since', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), help_text='When it began to seek (again): the times of waves count from it.')),
+                ('next_wave_at', models.DateTimeField(blank=True, help_text='When the loop looks at it next: for a wave or newcomers.', null=True)),
                 ('city', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='orders', to='cities.city')),
                 ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='orders', to=settings.AUTH_USER_MODEL)),
                 ('rate_card', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='cities.ratecard')),
@@ -246,6 +247,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='offer',
             index=models.Index(condition=models.Q(('state__in', ['open', 'accepted'])), fields=['transporter'], name='offer_open_of_transporter'),
+        ),
+        migrations.AddIndex(
+            model_name='offer',
+            index=models.Index(condition=models.Q(('state', 'open')), fields=['transporter'], name='offer_unanswered'),
         ),
         migrations.AddConstraint(
             model_name='offer',
