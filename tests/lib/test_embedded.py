@@ -12,9 +12,10 @@ import psycopg
 import pytest
 import redis
 
-from weelo.lib import embedded, keeper
+from weelo.lib import embedded
+from weelo.lib.embedded import plan
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 20
 USER = (
     "import sys, time; from pathlib import Path; from weelo.lib import embedded;"
@@ -63,7 +64,7 @@ def processes_of(folder):
             home = os.readlink(entry / "cwd")
         except OSError:
             continue
-        mine = os.fsencode(folder) in words and b"keeper.py" in words
+        mine = os.fsencode(folder) in words and b"embedded.keeper" in words
         if int(entry.name) != os.getpid() and (mine or home.startswith(str(folder))):
             found.append(int(entry.name))
     return found
@@ -115,7 +116,7 @@ def test_many_who_start_at_once_share_one_pair_of_servers(data):
     keepers = [
         pid
         for pid in processes_of(data)
-        if b"keeper.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        if b"embedded.keeper" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
     assert len(keepers) == 1
     for one in crowd:
@@ -168,7 +169,7 @@ def test_everything_killed_at_once_is_healed_by_the_next_start(data):
 def test_a_pid_file_that_names_a_stranger_does_not_stand_in_the_way(data):
     embedded.start(data, durable=False).leave()
     cluster = data / "postgres"
-    launcher = keeper.launcher(keeper.service_user(cluster), [])
+    launcher = plan.launcher(plan.service_user(cluster), [])
     stranger = subprocess.Popen([*launcher, "sleep", str(PATIENCE_S)])
     try:
         lines = [str(stranger.pid), str(cluster), "1", "5432", "/tmp", "", "0 0", "ready"]

@@ -1,0 +1,160 @@
+"""`manage.py up`, which `make run` calls: the whole of Weelo on this machine, in one terminal."""
+
+import json
+import os
+import signal
+import sys
+import time
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from dispatch import programs
+from weelo.lib import embedded
+from weelo.lib.supervisor import Child, Supervisor, exit_words
+from weelo.lib.terminal import Terminal
+
+READY_SECONDS = 60.0
+LOOK_SECONDS = 0.1
+# Who is stopped together, in this order, and how many seconds they may take.
+STOPS = ((("captains",), 2.0), (("http", "live"), 5.0), (("loop", "worker", "beat"), 2.5))
+
+
+class Command(BaseCommand):
+    """Starts the servers, prepares the database, runs every service, and stops all in order."""
+
+    help = "Run everything on this machine until Ctrl-C (what `make run` does)."
+    requires_system_checks: list[str] = []  # noqa: RUF012
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Exits 0 after SIGTERM or SIGHUP, 130 after Ctrl-C, 1 when something failed."""
+        os.chdir(settings.BASE_DIR)
+        sys.exit(Up(Terminal(self.stdout)).run())
+
+
+class StartFailed(Exception):
+    """The start failed; the text says what, shows the end of its log, and what to do."""
+
+
+class Stopped(Exception):
+    """A signal came before everything was up."""
+
+
+class Up:
+    """One run of everything, from the first step to the last process stopped."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self.terminal = terminal
+        self.servers: embedded.Servers | None = None
+        self.supervisor: Supervisor | None = None
+        self.accounts: dict[str, Any] = {}
+        self.signals: list[int] = []
+
+    def run(self) -> int:
+        """Returns the exit code."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._note_signal)
+        try:
+            self._start()
+            self._stay_up()
+        except Stopped:
+            pass
+        except (StartFailed, embedded.ServersFailed) as failed:
+            self.terminal.release_lines()
+            self.terminal.say(f"\n✗ {failed}\n\nOnce that is mended, run the same command again.")
+            return 1
+        finally:
+            self._stop()
+        return 130 if signal.SIGINT in self.signals else 0
+
+    def _start(self) -> None:
+        started = time.monotonic()
+        if settings.PRODUCTION:
+            raise StartFailed(
+                "`up` is the demo: in production every service runs by itself (compose.yaml)."
+            )
+        if taken := programs.port_taken():
+            raise StartFailed(taken)
+        self._start_servers()
+        self.supervisor = Supervisor(self._show)
+        self._prepare(self.supervisor)
+        self.terminal.hold_lines()
+        with self.terminal.step("services", "http, live, loop, worker, beat"):
+            for program in programs.services():
+                self.supervisor.start(program)
+            self._wait_ready(self.supervisor)
+        if settings.SIMULATE:
+            self.supervisor.start(programs.CAPTAINS)
+        title = f"Weelo is ready after {time.monotonic() - started:.1f} s"
+        self.terminal.box(title, programs.signposts(self.accounts))
+        self.terminal.release_lines()
+
+    def _start_servers(self) -> None:
+        """Starts the embedded ones unless both are given, and tells the programs where they are."""
+        os.environ["DATA"] = str(settings.DATA)
+        given = {name for name in ("DATABASE_URL", "REDIS_URL") if os.environ.get(name)}
+        if len(given) == 2:
+            return
+        with self.terminal.step("servers", f"PostgreSQL and Valkey in {settings.DATA}"):
+            self.servers = embedded.start(settings.DATA, durable=True)
+        addresses = self.servers.addresses
+        os.environ.setdefault("DATABASE_URL", addresses.database_url)
+        os.environ.setdefault("REDIS_URL", addresses.redis_url)
+
+    def _prepare(self, supervisor: Supervisor) -> None:
+        prepare = supervisor.run(programs.PREPARE, lambda: bool(self.signals))
+        if self.signals:
+            raise Stopped
+        if prepare.exit_code() != 0:
+            raise StartFailed(self._fault(prepare, "The database could not be prepared"))
+
+    def _wait_ready(self, supervisor: Supervisor) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while waiting_for := programs.not_ready():
+            for child in supervisor.look():
+                raise StartFailed(self._fault(child, f"{child.name} keeps failing"))
+            if self.signals:
+                raise Stopped
+            if time.monotonic() > deadline:
+                raise StartFailed(f"Not ready after {READY_SECONDS:.0f} s: {waiting_for}")
+            time.sleep(LOOK_SECONDS)
+
+    def _stay_up(self) -> None:
+        """Starts again what dies, until a signal comes."""
+        assert self.supervisor is not None
+        while not self.signals:
+            for child in self.supervisor.look():
+                self.terminal.say(f"\n✗ {self._fault(child, f'{child.name} keeps failing')}\n")
+            if self.servers is not None and self.servers.revive() != self.servers.addresses:
+                raise StartFailed("The embedded servers came back at another address.")
+            time.sleep(LOOK_SECONDS)
+
+    def _stop(self) -> None:
+        """Ends everything in order; a second signal ends the rest at once."""
+        self.terminal.release_lines()
+        started, so_far = time.monotonic(), len(self.signals)
+        if self.supervisor is not None:
+            for names, patience in STOPS:
+                self.supervisor.stop(names, patience, hurry=lambda: len(self.signals) > so_far)
+            self.supervisor.close()
+        if self.servers is not None:
+            self.servers.leave()
+        self.terminal.say(f"Stopped in {time.monotonic() - started:.1f} s. Data: {settings.DATA}")
+
+    def _show(self, name: str, line: str) -> None:
+        if name != programs.PREPARE.name:
+            self.terminal.line(name, line)
+        elif line.startswith("{") and '"dispatcher"' in line:
+            self.accounts = json.loads(line)
+        else:
+            self.terminal.say(line)
+
+    def _fault(self, child: Child, what: str) -> str:
+        ended = exit_words(code) if (code := child.last_exit_code) is not None else "no exit code"
+        tail = "\n".join(f"    {line}" for line in child.tail)
+        return f"{what} ({ended}). The end of its log:\n{tail}\n{programs.ADVICE}"
+
+    def _note_signal(self, number: int, _frame: FrameType | None) -> None:
+        self.signals.append(number)

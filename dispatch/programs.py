@@ -1,0 +1,121 @@
+"""The programs that make up a running Weelo: how each is started, and when it is ready."""
+
+import errno
+import http.client
+import os
+import socket
+import sys
+from typing import Any
+
+from django.conf import settings
+
+from weelo.lib.supervisor import Program
+
+ADVICE = (
+    "Look for the first error above it. `make check` finds faults in code and settings; a port or "
+    "a server of your own is set by PORT, DATABASE_URL and REDIS_URL (.env.example)."
+)
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104
+
+
+def _manage(command: str, *words: str) -> list[str]:
+    return [sys.executable, "manage.py", command, *words]
+
+
+def _celery(*words: str) -> list[str]:
+    return [sys.executable, "-m", "celery", "-A", "weelo", *words]
+
+
+PREPARE = Program("prepare", _manage("prepare"))
+CAPTAINS = Program("captains", _manage("simulate", "--demo"))
+
+
+def services() -> list[Program]:
+    """http, live, loop, worker and beat, each told which kind of process it is."""
+    gunicorn = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py"]
+    # Threads, since the tasks wait for PostgreSQL; the rest is talk among many workers.
+    worker = ["--pool", "threads", "--concurrency", "2", "--without-gossip", "--without-mingle"]
+    timetable = str(settings.DATA / f"beat-{settings.PORT}")
+    commands = {
+        "http": ("http", gunicorn),
+        "live": ("live", gunicorn),
+        "loop": ("loop", _manage("dispatch")),
+        "worker": ("worker", _celery("worker", *worker, "--loglevel", settings.LOG_LEVEL)),
+        "beat": ("worker", _celery("beat", "--schedule", timetable, "--pidfile=")),
+    }
+    return [
+        Program(name, command, {"WEELO_PROCESS": kind, "PYTHONUNBUFFERED": "1"})
+        for name, (kind, command) in commands.items()
+    ]
+
+
+def port_taken() -> str:
+    """Why a port cannot be listened on, or nothing."""
+    for port in (settings.PORT, settings.PORT + 1):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.LISTEN, port))
+            except OSError as fault:
+                used = fault.errno == errno.EADDRINUSE
+                why = (
+                    "is in use by another program" if used else f"cannot be used: {fault.strerror}"
+                )
+                return (
+                    f"Port {port} {why}. Weelo needs two, PORT and the one after it; "
+                    f"choose others, for instance: make run PORT={settings.PORT + 1000}"
+                )
+    return ""
+
+
+def not_ready() -> str:
+    """Which service does not answer as it should, and how; nothing when all do."""
+    for port, path in ((settings.PORT, "/readyz"), (settings.PORT + 1, "/livez")):
+        status, body = _get(port, path)
+        if status != 200:
+            return f"port {port} answers {path} with {status or 'nothing'} {body}".strip()
+    return ""
+
+
+def _get(port: int, path: str) -> tuple[int, str]:
+    host = "127.0.0.1" if settings.LISTEN == EVERY_ADDRESS else settings.LISTEN
+    connection = http.client.HTTPConnection(host, port, timeout=3)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read(2000).decode(errors="replace")
+    except (OSError, http.client.HTTPException):
+        return 0, ""
+    finally:
+        connection.close()
+
+
+def signposts(accounts: dict[str, Any]) -> list[tuple[str, str]]:
+    """The rows of the box: every address, the demo's accounts, and how to stop."""
+    url, sockets = settings.PUBLIC_URL, settings.SOCKET_URL
+    return [
+        ("API", f"{url}/api/v1/"),
+        ("docs", f"{url}/api/docs/"),
+        ("admin", f"{url}/admin/"),
+        ("console", f"{url}/console/"),
+        ("sockets", f"{sockets}/ws/customer/  {sockets}/ws/captain/"),
+        ("health", f"{url}/readyz  {url}/metrics"),
+        ("", ""),
+        *_people(accounts),
+        ("codes", f"tail -f {os.path.relpath(settings.DATA / 'sms.jsonl')}"),
+        ("", ""),
+        ("stop", "Ctrl-C; the data stays in " + os.path.relpath(settings.DATA)),
+    ]
+
+
+def _people(accounts: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = [("customer", accounts.get("customer"))]
+    rows += [("captain", captain) for captain in accounts.get("captains", [])]
+    people = [
+        (role, f"{person['name']} {person['phone']}" if isinstance(person, dict) else str(person))
+        for role, person in rows
+        if person
+    ]
+    if dispatcher := accounts.get("dispatcher"):
+        people.append(("dispatcher", f"{dispatcher['username']}  {dispatcher['password']}"))
+    return people
