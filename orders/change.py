@@ -14,8 +14,6 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import connection
-from django.db.models import FilteredRelation, Q
-from django.db.models.functions import Now
 
 from orders import messages
 from orders.models import Actor, Fact, FactSubject, Offer, Order, Trip, TruckRequest
@@ -30,10 +28,11 @@ from orders.states import (
     OfferState,
     TripStatus,
     TruckStatus,
-    order_status,
 )
+from orders.trucks import counting, held, held_trips, status_at, with_held_trips
 from weelo.events.deliver import deliver
 from weelo.lib.problems import NotFound
+from weelo.lib.wire import rfc3339
 from weelo.lib.writes import write_together
 
 Row = Order | TruckRequest | Offer | Trip
@@ -125,7 +124,7 @@ class Change:
 
     def trips(self) -> list[Trip]:
         """The trips that hold a truck, in the order of the trucks."""
-        return [trip for truck in self.trucks if (trip := held(truck))]
+        return held_trips(self.trucks)
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -163,8 +162,11 @@ class Change:
         truck.held = trip  # type: ignore[attr-defined]
         self.add(trip)
         self.note(
-            "trip_assigned", trip, to=trip.status,
-            truck_id=str(truck.id), vehicle_id=str(trip.vehicle_id),
+            "trip_assigned",
+            trip,
+            to=trip.status,
+            truck_id=str(truck.id),
+            vehicle_id=str(trip.vehicle_id),
             transporter_id=str(trip.transporter_id),
         )
 
@@ -195,7 +197,7 @@ class Change:
 
     def step_trip(self, trip: Trip, to: str, **fields: Any) -> None:
         """Move a trip and remember the step's time."""
-        steps = [*trip.steps, {"status": str(to), "at": messages.rfc3339(self.now)}]
+        steps = [*trip.steps, {"status": str(to), "at": rfc3339(self.now)}]
         self.move(trip, to, steps=steps, **fields)
 
     def seek_for(self, ttl: timedelta) -> None:
@@ -207,9 +209,7 @@ class Change:
             next_wave_at=self.now,
         )
 
-    def note(
-        self, kind: str, row: Row, *, here: str = "", to: str = "", **data: Any
-    ) -> None:
+    def note(self, kind: str, row: Row, *, here: str = "", to: str = "", **data: Any) -> None:
         """Record a fact: what happened to which row, from what to what."""
         context = structlog.contextvars.get_contextvars()
         self._added.append(
@@ -254,8 +254,7 @@ class Change:
         deliver([*messages.announce(self), *self.more])
 
     def _count(self) -> None:
-        counted = counting(self.trucks)
-        won = [truck for truck in counted if truck.status in TRUCK_WON]
+        won = [truck for truck in counting(self.trucks) if truck.status in TRUCK_WON]
         searching = self.searching()
         self.set(
             self.order,
@@ -267,7 +266,8 @@ class Change:
             self.set(self.order, next_wave_at=None)
         if self.expired:
             self.set(self.order, reason=messages.expiry_reason(self.order))
-        status = order_status([(t.status, trip_status(t)) for t in counted])
+        # The overdue was expired before, so that reading at any time gives the stored status.
+        status = status_at(self.order, self.trucks, self.order.created_at)
         if status != self.order.status:
             self.move(self.order, status)
 
@@ -278,35 +278,6 @@ class Change:
                 self.move(offer, OfferState.CLOSED, close_reason=self.close_reason)
             elif seeking and offer.state == OfferState.CLOSED:
                 self.move(offer, OfferState.OPEN, close_reason="", again=True, told_at=self.now)
-
-
-def with_held_trips(trucks: Any) -> Any:
-    """A queryset of trucks, each with `held` (its trip that was not cancelled) and `now`."""
-    not_cancelled = ~Q(trips__status=TripStatus.CANCELLED)
-    return (
-        trucks.annotate(now=Now(), held=FilteredRelation("trips", condition=not_cancelled))
-        .select_related(
-            "vehicle_type", "held__vehicle", "held__driver", "held__transporter__owner"
-        )
-        .order_by("position")
-    )
-
-
-def held(truck: TruckRequest) -> Trip | None:
-    """The trip that holds a truck, as read by `with_held_trips`."""
-    return getattr(truck, "held", None)
-
-
-def trip_status(truck: TruckRequest) -> str | None:
-    """The status of the trip that holds a truck, or None."""
-    trip = held(truck)
-    return trip.status if trip else None
-
-
-def counting(trucks: list[TruckRequest]) -> list[TruckRequest]:
-    """The trucks that count: one that was replaced after a breakdown does not."""
-    replaced = {truck.replaces_id for truck in trucks if truck.replaces_id}
-    return [truck for truck in trucks if truck.id not in replaced]
 
 
 def order_ttl() -> timedelta:

@@ -55,14 +55,13 @@ def drivers_for(
         raise DriverBusy("A driver has one trip at a time. Choose free ones.", driver_ids=busy)
     today = change.now.date()
     bad = [
-        str(id_)
-        for id_ in asked
-        if id_ not in drivers or drivers[id_].licence_expires_on < today
+        str(id_) for id_ in asked if id_ not in drivers or drivers[id_].licence_expires_on < today
     ]
     if bad or len(ids) > count:
         raise WrongVehicle(
             "Every driver must be yours, active, with a valid licence, and have a vehicle.",
-            vehicle_ids=[], driver_ids=bad,
+            vehicle_ids=[],
+            driver_ids=bad,
         )
     padded = [*ids, *[None] * (count - len(ids))]
     return [drivers[id_] if id_ else None for id_ in padded]

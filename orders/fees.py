@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from orders.models import Order, Trip, TruckRequest
 from orders.states import ORDER_ACTIVE, TRIP_LIVE, TRIP_PAST_PICKUP, TripStatus
+from orders.trucks import held_trips
 
 FEE_WON_PAISE = 50_00
 FEE_AT_PICKUP_PAISE = 100_00
@@ -50,17 +50,10 @@ def terms(order: Order, trips: Sequence[Trip], now: datetime) -> Terms:
 
 def cancel_terms(order: Order, trucks: Sequence[TruckRequest], now: datetime) -> dict[str, Any]:
     """The order's `cancel` field for its customer."""
-    trips = [trip for truck in trucks if (trip := getattr(truck, "held", None))]
-    found = terms(order, trips, now)
+    found = terms(order, held_trips(trucks), now)
     overdue = order.trucks_filled == 0 and now >= order.expires_at
     return {
         "allowed": found.allowed and not overdue,
         "fee_paise": found.fee_paise,
         "reason_required": found.reason_required,
     }
-
-
-def less_commission(paise: int, commission_percent: Decimal) -> int:
-    """What is left for the captain, whole paise, half up."""
-    left = Decimal(paise) * (100 - commission_percent) / 100
-    return int(left.quantize(Decimal(1), ROUND_HALF_UP))

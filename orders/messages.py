@@ -6,16 +6,18 @@ The same builders make the snapshots, so that an old snapshot plus the events is
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from orders import fees
 from orders.models import Offer, Order, Trip, TruckRequest
 from orders.states import OFFER_LISTED, OfferState, OrderStatus, TruckStatus
+from orders.trucks import held, held_trips, status_at, truck_status
 from weelo.accounts.models import User
 from weelo.events.deliver import Message
 from weelo.events.models import Role
+from weelo.lib.wire import rfc3339
 
 if TYPE_CHECKING:
     from orders.change import Change
@@ -23,11 +25,6 @@ if TYPE_CHECKING:
 CURRENCY = "INR"
 PICKUP_SPEED_KMH = 30  # a truck in Indian city traffic, for the minutes shown to people
 Payload = dict[str, Any]
-
-
-def rfc3339(at: datetime) -> str:
-    """A time as the wire shows it: UTC with `Z`, microseconds."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def minutes(km: float) -> int:
@@ -56,17 +53,15 @@ def order_payload(order: Order, trucks: Sequence[TruckRequest], now: datetime) -
         "captains_told": order.captains_told,
         **_moving_parts(order, trucks, now),
         "version": order.version,
-        "trucks": [_truck(truck) for truck in trucks],
+        "trucks": [_truck(truck, order, now) for truck in trucks],
     }
 
 
 def _moving_parts(order: Order, trucks: Sequence[TruckRequest], now: datetime) -> Payload:
     overdue = order.trucks_searching > 0 and now >= order.expires_at
-    status, reason = order.status, order.reason
-    if overdue and order.trucks_filled == 0:
-        status, reason = str(OrderStatus.EXPIRED), expiry_reason(order)
+    reason = expiry_reason(order) if overdue else order.reason
     return {
-        "status": status,
+        "status": status_at(order, trucks, now),
         "seeking": order.is_seeking(now),
         "reason": reason or None,
         "trucks_wanted": order.trucks_wanted,
@@ -78,13 +73,13 @@ def _moving_parts(order: Order, trucks: Sequence[TruckRequest], now: datetime) -
     }
 
 
-def _truck(truck: TruckRequest) -> Payload:
-    trip = getattr(truck, "held", None)
+def _truck(truck: TruckRequest, order: Order, now: datetime) -> Payload:
+    trip = held(truck)
     return {
         "id": truck.id,
         "vehicle_type": truck.vehicle_type_id,
         "load_kg": truck.load_kg,
-        "status": truck.status,
+        "status": truck_status(truck, order, now),
         "fare_paise": truck.fare_paise,
         "trip": trip_for_customer(trip) if trip else None,
     }
@@ -236,7 +231,7 @@ class Before:
             left=_left(trucks),
             listed=frozenset(o.id for o in offers if seeking and o.state in OFFER_LISTED),
             states={offer.id: offer.state for offer in offers},
-            trips={t.held.id: trip_mark(t.held) for t in trucks if getattr(t, "held", None)},  # type: ignore[attr-defined]
+            trips={trip.id: trip_mark(trip) for trip in held_trips(trucks)},
             told=order.captains_told,
             status=order.status,
             shown=order_status_changed(order, trucks, now),
@@ -348,7 +343,7 @@ def _about_order(change: "Change", before: Before) -> list[Message]:
         before.trips.get(trip.id) != trip_mark(trip) for trip in change.trips()
     )
     out = []
-    if trips_changed or shown != before.shown:
+    if trips_changed or change.expired or shown != before.shown:
         out.append(_to_customer(change, "order_status_changed", shown))
     if order.captains_told != before.told and change.offers:
         out.append(_to_customer(change, "captains_told", _captains_told(change)))
@@ -360,23 +355,19 @@ def _about_order(change: "Change", before: Before) -> list[Message]:
         }
         out.append(_to_customer(change, "order_expired", data))
     if order.status == OrderStatus.COMPLETED != before.status:
-        out.append(
-            _to_customer(change, "order_completed", {"payable_paise": order.payable_paise})
-        )
+        out.append(_to_customer(change, "order_completed", {"payable_paise": order.payable_paise}))
     return out
 
 
-def order_status_changed(
-    order: Order, trucks: Sequence[TruckRequest], now: datetime
-) -> Payload:
+def order_status_changed(order: Order, trucks: Sequence[TruckRequest], now: datetime) -> Payload:
     """All parts of the order that move, for its customer."""
     return {
         **_moving_parts(order, trucks, now),
         "trucks": [
             {
                 "id": truck.id,
-                "status": truck.status,
-                "trip_id": trip.id if (trip := getattr(truck, "held", None)) else None,
+                "status": truck_status(truck, order, now),
+                "trip_id": trip.id if (trip := held(truck)) else None,
                 "vehicle_type": truck.vehicle_type_id,
                 "load_kg": truck.load_kg,
                 "fare_paise": truck.fare_paise,

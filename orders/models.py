@@ -85,7 +85,8 @@ class Order(models.Model):
     wave = models.PositiveSmallIntegerField(default=0, help_text="Number of the last wave sent.")
     radius_m = models.PositiveIntegerField(default=0, help_text="How far the last wave reached.")
     seeking_since = models.DateTimeField(
-        db_default=Now(), help_text="When it began to seek (again): the times of waves count from it."
+        db_default=Now(),
+        help_text="When it began to seek (again): the times of waves count from it.",
     )
     next_wave_at = models.DateTimeField(
         null=True, blank=True, help_text="When the loop looks at it next: for a wave or newcomers."
@@ -104,9 +105,7 @@ class Order(models.Model):
                 fields=["customer", "idempotency_key"],
                 condition=Q(idempotency_key__isnull=False),
             ),
-            models.CheckConstraint(
-                name="order_status", condition=Q(status__in=OrderStatus.values)
-            ),
+            models.CheckConstraint(name="order_status", condition=Q(status__in=OrderStatus.values)),
             models.CheckConstraint(name="order_slot", condition=Q(slot__range=(1, 50))),
             models.CheckConstraint(
                 name="order_trucks",
@@ -189,9 +188,7 @@ class TruckRequest(models.Model):
             models.UniqueConstraint(
                 fields=["id", "order", "vehicle_type"], name="truck_order_and_type"
             ),
-            models.CheckConstraint(
-                name="truck_status", condition=Q(status__in=TruckStatus.values)
-            ),
+            models.CheckConstraint(name="truck_status", condition=Q(status__in=TruckStatus.values)),
             models.CheckConstraint(
                 name="truck_money",
                 condition=Q(fare_paise__gt=0, payout_paise__gt=0)
@@ -272,16 +269,16 @@ class Trip(models.Model):
     drop_code_tries = models.PositiveSmallIntegerField(default=0)
     proof = models.JSONField(null=True, blank=True)
     stops_state = ArrayField(
-        models.CharField(max_length=8), default=list, blank=True,
+        models.CharField(max_length=8),
+        default=list,
+        blank=True,
         help_text="For each stop: pending, arrived or done.",
     )
     steps = models.JSONField(default=list, help_text="[{status, at}]")
     won_at = models.DateTimeField(db_default=Now())
     at_pickup_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
-    flagged = models.CharField(
-        max_length=40, blank=True, help_text="Why a dispatcher should look."
-    )
+    flagged = models.CharField(max_length=40, blank=True, help_text="Why a dispatcher should look.")
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
@@ -342,9 +339,7 @@ class Wave(models.Model):
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(
-                fields=["order", "number", "part"], name="each_wave_sent_once"
-            ),
+            models.UniqueConstraint(fields=["order", "number", "part"], name="each_wave_sent_once"),
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["at"], name="wave_by_age"),

@@ -124,9 +124,7 @@ _ORDER_LIVE = {
     OrderStatus.FILLED,
     OrderStatus.IN_PROGRESS,
 }
-ORDER = _machine(
-    "order", OrderStatus, {live: set(OrderStatus) - {live} for live in _ORDER_LIVE}
-)
+ORDER = _machine("order", OrderStatus, {live: set(OrderStatus) - {live} for live in _ORDER_LIVE})
 
 ORDER_ACTIVE = frozenset(map(str, _ORDER_LIVE))
 TRIP_LIVE = frozenset(map(str, set(TripStatus) - {T.COMPLETED, T.CANCELLED, T.FAILED}))

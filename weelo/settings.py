@@ -27,6 +27,11 @@ DEBUG = False
 # --- Where it runs -------------------------------------------------------------------------
 
 PORT = env.whole("PORT", 8000, "Port of the HTTP API; sockets live on the next one.", most=65534)
+LISTEN = env.text("LISTEN", "127.0.0.1", "Address the services listen on; 0.0.0.0: all.")
+HTTP_WORKERS = env.whole("HTTP_WORKERS", 2, "Processes of the http service.", least=1)
+HTTP_THREADS = env.whole("HTTP_THREADS", 4, "Threads of each http process.", least=1)
+LIVE_WORKERS = env.whole("LIVE_WORKERS", 1, "Processes of the live service.", least=1)
+SIMULATE = env.flag("SIMULATE", True, "Whether `make run` also drives a few simulated captains.")
 DATA = Path(env.text("DATA", ".data", "Folder of the embedded servers and the demo's files."))
 if not DATA.is_absolute():
     DATA = BASE_DIR / DATA
@@ -36,9 +41,7 @@ WEELO_PROCESS = env.text(
     "Which kind of process this is; decides how it holds database connections.",
     one_of=("http", "live", "loop", "worker", "command"),
 )
-PUBLIC_URL = env.text(
-    "PUBLIC_URL", f"http://127.0.0.1:{PORT}", "Where phones reach the HTTP API."
-)
+PUBLIC_URL = env.text("PUBLIC_URL", f"http://127.0.0.1:{PORT}", "Where phones reach the HTTP API.")
 SOCKET_URL = env.text(
     "SOCKET_URL",
     f"ws://127.0.0.1:{PORT + 1}",
@@ -56,7 +59,9 @@ PROXIES = env.whole(
     "PROXIES", 0, "Reverse proxies in front, for the client's address in X-Forwarded-For.", most=9
 )
 
-SECRET_KEY = env.text("SECRET_KEY", "", "Signs tokens and quotes; at least 50 characters.", secret=True)
+SECRET_KEY = env.text(
+    "SECRET_KEY", "", "Signs tokens and quotes; at least 50 characters.", secret=True
+)
 if not SECRET_KEY and not PRODUCTION:
     SECRET_KEY = embedded.secret(DATA)
 
@@ -186,7 +191,9 @@ LIMIT_SEARCH_ADDRESS = env.whole(
 OTP_PER_HOUR = env.whole("OTP_PER_HOUR", 5, "Codes per phone and hour.", least=1)
 OTP_PER_DAY = env.whole("OTP_PER_DAY", 10, "Codes per phone and day.", least=1)
 OTP_PREFIX_PER_HOUR = env.whole(
-    "OTP_PREFIX_PER_HOUR", 200, "Codes per number prefix (all but the last 4 digits) and hour.",
+    "OTP_PREFIX_PER_HOUR",
+    200,
+    "Codes per number prefix (all but the last 4 digits) and hour.",
     least=1,
 )
 SMS_PER_HOUR = env.whole("SMS_PER_HOUR", 20000, "Codes in all per hour, the SMS budget.", least=1)
@@ -203,19 +210,24 @@ OTP_TTL = timedelta(seconds=300)
 OTP_RESEND = timedelta(seconds=30)
 COUNTRIES = env.words("COUNTRIES", ["IN"], "Countries whose phones may sign in (ISO 3166).")
 SMS_BACKEND = env.text(
-    "SMS_BACKEND", "file", "How SMS leave: console, file (sms.jsonl in DATA) or http.",
+    "SMS_BACKEND",
+    "file",
+    "How SMS leave: console, file (sms.jsonl in DATA) or http.",
     one_of=("console", "file", "http"),
 )
 SMS_HTTP_URL = env.text("SMS_HTTP_URL", "", "The SMS gateway's address (backend http).")
 SMS_HTTP_BODY = env.text(
     "SMS_HTTP_BODY",
     '{"to": "{to}", "text": "{text}"}',
-    "The gateway's JSON body; {to}, {text}, {code}, {template_id} are filled in.",
+    "The gateway's JSON body; fills in {to} {text} {code} {template_id} {entity_id} {header}.",
 )
 SMS_HTTP_TOKEN = env.text("SMS_HTTP_TOKEN", "", "Bearer token of the SMS gateway.", secret=True)
 SMS_DLT_ENTITY_ID = env.text("SMS_DLT_ENTITY_ID", "", "India's DLT entity id.")
 SMS_DLT_HEADER = env.text("SMS_DLT_HEADER", "", "India's DLT header (sender).")
 SMS_DLT_TEMPLATE_ID = env.text("SMS_DLT_TEMPLATE_ID", "", "India's DLT template id for codes.")
+SMS_DLT_DROP_TEMPLATE_ID = env.text(
+    "SMS_DLT_DROP_TEMPLATE_ID", "", "India's DLT template id for the receiver's drop code."
+)
 FIREBASE_CREDENTIALS = env.text(
     "FIREBASE_CREDENTIALS", "", "Path of Firebase's service account file; empty: no Firebase."
 )
@@ -244,6 +256,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "weelo.lib.requests.RequestMiddleware",
+    "weelo.lib.limits.LimitFieldsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -276,8 +289,10 @@ STATIC_ROOT = BASE_DIR / "static-root"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = not PRODUCTION
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-     "OPTIONS": {"min_length": 12}},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 USE_TZ = True
@@ -307,6 +322,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "weelo.lib.problems_schema.document_everywhere",
+    ],
 }
 
 # --- Security, as `check --deploy` asks ----------------------------------------------------

@@ -1,8 +1,35 @@
 """Every HTTP route: `/api/v1/…` for phones, `/admin/` for dispatchers, probes and documents."""
 
 from django.contrib import admin
-from django.urls import path
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from weelo import health
+from weelo.lib import problems
+
+v1 = [
+    path("", include("weelo.accounts.urls")),
+    path("", include("weelo.cities.urls")),
+    path("", include("weelo.events.urls")),
+    path("", include("transporters.urls")),
+    path("", include("orders.urls")),
+]
+
+
+def unrouted(request: HttpRequest, **_kwargs: str) -> HttpResponse:
+    """No HTML under /api/, also for paths that nothing serves."""
+    detail = f"Nothing is served at {request.path}. /api/docs/ lists what is."
+    return problems.response(request, "NOT_FOUND", 404, detail)
+
 
 urlpatterns = [
+    path("livez", health.livez),
+    path("readyz", health.readyz),
+    path("metrics", health.metrics),
     path("admin/", admin.site.urls),
+    path("api/v1/", include(v1)),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema")),
+    re_path(r"^api/", unrouted),
 ]

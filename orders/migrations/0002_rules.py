@@ -15,8 +15,13 @@ ARROWS: dict[str, tuple[str, dict[str, list[str]]]] = {
             state: [to for to in states if to != state]
             for states in [
                 [
-                    "broadcasting", "partially_filled", "filled", "in_progress",
-                    "completed", "cancelled", "expired",
+                    "broadcasting",
+                    "partially_filled",
+                    "filled",
+                    "in_progress",
+                    "completed",
+                    "cancelled",
+                    "expired",
                 ]
             ]
             for state in states[:4]
@@ -51,10 +56,21 @@ ARROWS: dict[str, tuple[str, dict[str, list[str]]]] = {
     ),
 }
 FROZEN = {
-    "orders_order": ["customer_id", "idempotency_key", "city_id", "rate_card_id", "fare_paise",
-                     "created_at"],
-    "orders_truckrequest": ["order_id", "vehicle_type_id", "fare_paise", "payout_paise",
-                            "replaces_id"],
+    "orders_order": [
+        "customer_id",
+        "idempotency_key",
+        "city_id",
+        "rate_card_id",
+        "fare_paise",
+        "created_at",
+    ],
+    "orders_truckrequest": [
+        "order_id",
+        "vehicle_type_id",
+        "fare_paise",
+        "payout_paise",
+        "replaces_id",
+    ],
     "orders_offer": ["order_id", "transporter_id"],
     "orders_trip": ["order_id", "truck_id", "transporter_id", "vehicle_id", "vehicle_type_id"],
 }

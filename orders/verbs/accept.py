@@ -16,6 +16,7 @@ from orders.refusals import NotVerified, OfferClosed, OrderCancelled, OrderExpir
 from orders.states import CloseReason, OfferState, OrderStatus, TripStatus
 from transporters.models import Driver, Kyc, Transporter, Vehicle
 from weelo.lib.retries import verb
+from weelo.lib.wire import rfc3339
 
 log = structlog.get_logger(__name__)
 
@@ -84,9 +85,7 @@ def _refuse_unless_it_seeks(change: Change, offer: Offer) -> None:
         raise OfferClosed(f"This offer is {offer.state} and cannot be accepted any more.")
 
 
-def _match(
-    change: Change, vehicles: list[Vehicle]
-) -> list[tuple[int, TruckRequest, Vehicle]]:
+def _match(change: Change, vehicles: list[Vehicle]) -> list[tuple[int, TruckRequest, Vehicle]]:
     """Trucks for as many vehicles as there are trucks left of their type."""
     free = change.searching()
     pairs = []
@@ -113,7 +112,7 @@ def _win(
         start_code=four_digits(),
         drop_code=four_digits(),
         stops_state=["pending"] * len(change.order.stops),
-        steps=[{"status": str(TripStatus.ASSIGNED), "at": messages.rfc3339(change.now)}],
+        steps=[{"status": str(TripStatus.ASSIGNED), "at": rfc3339(change.now)}],
         won_at=change.now,
     )
     change.add_trip(truck, trip)

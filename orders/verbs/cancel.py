@@ -5,11 +5,12 @@ from uuid import UUID
 
 import structlog
 
-from orders import fees, messages
-from orders.change import By, Change, held
+from orders import fees, messages, pricing
+from orders.change import By, Change
 from orders.models import Trip, TruckRequest
 from orders.refusals import CannotCancel, ReasonRequired
 from orders.states import TRUCK, CloseReason, OrderStatus, TruckStatus
+from orders.trucks import held
 from weelo.lib.retries import verb
 
 log = structlog.get_logger(__name__)
@@ -72,7 +73,7 @@ def _cancel_trucks(change: Change, trucks: list[TruckRequest], reason: str) -> N
 def _charge(change: Change, trips: list[Trip], fee_paise: int, reason: str) -> None:
     """Record the fee (nothing is collected) and tell the captains who had won."""
     order = change.order
-    share = fees.less_commission(fee_paise, order.city.commission_percent) if fee_paise else 0
+    share = pricing.payout_paise(fee_paise, order.city.commission_percent)
     change.set(
         order,
         cancel_fee_paise=order.cancel_fee_paise + fee_paise,

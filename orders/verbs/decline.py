@@ -24,5 +24,3 @@ def decline(captain_id: UUID, offer_id: UUID, reason: str = "") -> dict[str, str
     elif offer.state not in (OfferState.DECLINED, OfferState.CLOSED):
         raise OfferClosed(f"The offer is {offer.state}; give the trip back instead of declining.")
     return {"offer_id": str(offer.id), "state": offer.state}
-
-

@@ -6,10 +6,11 @@ from uuid import UUID
 import structlog
 
 from orders import messages
-from orders.change import By, Change, held, order_ttl
+from orders.change import By, Change, order_ttl
 from orders.models import Actor, Trip
 from orders.refusals import IllegalStep
 from orders.states import TRIP, TripStatus, TruckStatus
+from orders.trucks import held
 from weelo.lib.retries import verb
 
 log = structlog.get_logger(__name__)

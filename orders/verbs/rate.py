@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-
 from orders.models import Dispute, Rating, Trip
 from orders.refusals import CannotRate
 from orders.states import TripStatus
@@ -47,5 +46,3 @@ def dispute(customer_id: UUID, trip_id: UUID, reason: str, notes: str = "") -> d
         trip=trip, reason=reason, settled_at=None, defaults={"notes": notes}
     )
     return {"id": str(found.id), "trip_id": str(trip_id), "reason": reason, "notes": found.notes}
-
-

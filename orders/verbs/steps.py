@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from weelo.lib.retries import verb
 
 log = structlog.get_logger(__name__)
 MOST_TRIES = 5
+DROP_CODE_TTL = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def _send_drop_code(change: Change, trip: Trip) -> None:
             f"Weelo: {trip.vehicle.registration} is on its way to you. "
             f"Give the driver code {trip.drop_code} when your goods have arrived."
         )
-        sms.queue(contact["phone"], "drop_code", text, code=trip.drop_code)
+        sms.queue(contact["phone"], "drop_code", text, code=trip.drop_code, ttl=DROP_CODE_TTL)
 
 
 @verb

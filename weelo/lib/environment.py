@@ -29,7 +29,12 @@ class Environment:
         self.variables: list[Variable] = []
 
     def text(
-        self, name: str, default: str, meaning: str, *, one_of: tuple[str, ...] = (),
+        self,
+        name: str,
+        default: str,
+        meaning: str,
+        *,
+        one_of: tuple[str, ...] = (),
         secret: bool = False,
     ) -> str:
         checks = [validate.OneOf(one_of)] if one_of else []
@@ -58,8 +63,13 @@ class Environment:
         self._env.seal()
 
     def _read(
-        self, reader: Callable[..., Any], name: str, default: Any, meaning: str,
-        secret: bool = False, **options: Any,
+        self,
+        reader: Callable[..., Any],
+        name: str,
+        default: Any,
+        meaning: str,
+        secret: bool = False,
+        **options: Any,
     ) -> Any:
         self.variables.append(Variable(name, meaning, default, secret))
         value = reader(name, default, **options)

@@ -1,0 +1,47 @@
+"""Search over HTTP."""
+
+from django.conf import settings
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from orders.search import Haul, search
+from orders.search_serializers import FoundSerializer, SearchQuerySerializer
+from weelo.lib import limits
+
+
+class Search(APIView):
+    """GET search: fares, quotes and what is near, for anybody."""
+
+    permission_classes = (AllowAny,)
+
+    @extend_schema(
+        operation_id="search",
+        summary="Fares, quotes and trucks nearby",
+        parameters=[SearchQuerySerializer],
+        auth=[{}],
+        responses={
+            200: FoundSerializer,
+            400: OpenApiResponse(description="`INVALID`: a parameter is missing or wrong."),
+            422: OpenApiResponse(
+                description="`OUT_OF_AREA`: no open city serves the pickup, or a place lies "
+                "outside India. `LOAD_OVER_CAPACITY`: no vehicle type carries the load."
+            ),
+            429: OpenApiResponse(description="`RATE_LIMITED`: wait for `Retry-After`."),
+        },
+    )
+    def get(self, request: Request) -> Response:
+        """What each vehicle type would cost now; no account needed, nothing is written."""
+        if request.user is None:
+            limits.charge_address(request._request, _anonymous())
+        query = SearchQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        found = search(Haul(**query.validated_data), timezone.now())
+        return Response(FoundSerializer(found).data)
+
+
+def _anonymous() -> limits.Limit:
+    return limits.Limit("search", settings.LIMIT_SEARCH_ADDRESS)

@@ -1,0 +1,129 @@
+"""The HTTP doors to offers and trips: parse, one verb, serialize."""
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from orders import serializers, snapshots
+from orders.models import Trip
+from orders.states import TRIP_LIVE
+from orders.verbs.accept import accept
+from orders.verbs.decline import decline
+from orders.verbs.drive import set_driver
+from orders.verbs.give_back import give_back
+from orders.verbs.steps import Step, check_stop, step
+from orders.views import checked
+from weelo.accounts.permissions import IsCaptain, IsDriverOrCaptain
+from weelo.lib.problems import NotFound
+
+
+class CaptainView(APIView):
+    """A door for captains."""
+
+    permission_classes: ClassVar[list[Any]] = [IsCaptain]
+
+
+class TripDoor(APIView):
+    """A door for captains and drivers."""
+
+    permission_classes: ClassVar[list[Any]] = [IsDriverOrCaptain]
+
+
+class OffersView(CaptainView):
+    @extend_schema(responses=serializers.OffersAnswer)
+    def get(self, request: Request) -> Response:
+        """The captain's offers whose order still seeks."""
+        offers = snapshots.offers_of(request.user.pk)
+        return Response({"next": None, "previous": None, "results": offers})
+
+
+class OfferView(CaptainView):
+    @extend_schema(responses=serializers.OfferAnswer)
+    def get(self, request: Request, offer_id: UUID) -> Response:
+        """One offer."""
+        return Response(snapshots.offer_of(request.user.pk, offer_id))
+
+
+class AcceptView(CaptainView):
+    @extend_schema(request=serializers.AcceptSerializer, responses=serializers.AcceptAnswer)
+    def post(self, request: Request, offer_id: UUID) -> Response:
+        """Take trucks of an order."""
+        body = checked(serializers.AcceptSerializer, request)
+        won = accept(request.user.pk, offer_id, body["vehicle_ids"], body.get("driver_ids", ()))
+        return Response({"trips": won.trips, "trucks_left": won.trucks_left})
+
+
+class DeclineView(CaptainView):
+    @extend_schema(request=serializers.ReasonSerializer, responses=serializers.DeclineAnswer)
+    def post(self, request: Request, offer_id: UUID) -> Response:
+        """Say no to an offer."""
+        body = checked(serializers.ReasonSerializer, request)
+        return Response(decline(request.user.pk, offer_id, body["reason"]))
+
+
+class TripsView(ListAPIView[Trip]):
+    """The trips of a captain or driver, newest first; `live=true` for those under way."""
+
+    permission_classes: ClassVar[list[Any]] = [IsDriverOrCaptain]
+    serializer_class = serializers.TripAnswer
+    ordering = ("-won_at", "id")
+
+    def get_queryset(self) -> Any:
+        trips = snapshots.trips_of(self.request.user.pk)
+        if self.request.query_params.get("live") in ("1", "true"):
+            return trips.filter(status__in=TRIP_LIVE)
+        return trips
+
+    @extend_schema(parameters=[OpenApiParameter("live", bool, description="Only live trips.")])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.get_queryset())
+        assert page is not None
+        return self.get_paginated_response([snapshots.trip_payload(trip) for trip in page])
+
+
+class TripView(TripDoor):
+    @extend_schema(responses=serializers.TripAnswer)
+    def get(self, request: Request, trip_id: UUID) -> Response:
+        """One trip."""
+        trip = snapshots.trips_of(request.user.pk).filter(id=trip_id).first()
+        if trip is None:
+            raise NotFound("There is no such trip of yours.")
+        return Response(snapshots.trip_payload(trip))
+
+
+class StepView(TripDoor):
+    @extend_schema(request=serializers.StepSerializer, responses=serializers.TripAnswer)
+    def post(self, request: Request, trip_id: UUID) -> Response:
+        """Take a trip one step on."""
+        body = checked(serializers.StepSerializer, request)
+        wanted = Step(body["status"], body["start_code"], body.get("proof"))
+        return Response(step(request.user, trip_id, wanted))
+
+
+class StopView(TripDoor):
+    @extend_schema(request=serializers.StopSerializer, responses=serializers.TripAnswer)
+    def post(self, request: Request, trip_id: UUID, number: int) -> Response:
+        """Check off a stop on the way."""
+        body = checked(serializers.StopSerializer, request)
+        return Response(check_stop(request.user, trip_id, number, body["state"]))
+
+
+class GiveBackView(CaptainView):
+    @extend_schema(request=serializers.ReasonSerializer, responses=serializers.TripAnswer)
+    def post(self, request: Request, trip_id: UUID) -> Response:
+        """Give a won truck back before the pickup is done."""
+        body = checked(serializers.ReasonSerializer, request)
+        return Response(give_back(request.user.pk, trip_id, body["reason"]))
+
+
+class TripDriverView(CaptainView):
+    @extend_schema(request=serializers.TripDriverSerializer, responses=serializers.TripAnswer)
+    def put(self, request: Request, trip_id: UUID) -> Response:
+        """Say who drives."""
+        body = checked(serializers.TripDriverSerializer, request)
+        return Response(set_driver(request.user.pk, trip_id, body["driver_id"]))

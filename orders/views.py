@@ -1,0 +1,166 @@
+"""The HTTP doors to orders: parse, one verb, serialize."""
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from orders import serializers, snapshots
+from orders.change import By
+from orders.models import Actor, Order, Wave
+from orders.verbs.cancel import cancel
+from orders.verbs.confirm import confirm
+from orders.verbs.rate import dispute, rate
+from weelo.accounts.permissions import IsStaff
+from weelo.lib.problems import Invalid, NotFound
+from weelo.lib.wire import rfc3339
+
+_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="≤ 255 printable characters; the same key and body give the same order.",
+)
+
+
+class OrdersView(ListAPIView[Order]):
+    """A customer's orders: all of them, or one more."""
+
+    serializer_class = serializers.OrderAnswer
+
+    def get_queryset(self) -> Any:
+        return snapshots.orders_of(self.request.user.pk)
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.get_queryset())
+        assert page is not None
+        return self.get_paginated_response(snapshots.order_payloads(page))
+
+    @extend_schema(
+        parameters=[_KEY],
+        request=serializers.ConfirmSerializer,
+        responses={201: serializers.OrderAnswer},
+    )
+    def post(self, request: Request) -> Response:
+        """Confirm an order."""
+        key = idempotency_key(request)
+        body = checked(serializers.ConfirmSerializer, request)
+        confirmed = confirm(request.user, body, key)
+        headers = {"Location": f"/api/v1/orders/{confirmed.order['id']}"}
+        if confirmed.replayed:
+            headers["Idempotency-Replayed"] = "true"
+        return Response(confirmed.order, status.HTTP_201_CREATED, headers=headers)
+
+
+class ActiveOrderView(APIView):
+    @extend_schema(responses=serializers.ActiveAnswer)
+    def get(self, request: Request) -> Response:
+        """The customer's active orders, and the newest of them."""
+        snapshot = snapshots.customer_snapshot(request.user.pk)
+        fields = {name: snapshot[name] for name in ("order", "orders")}
+        return Response({**fields, "server_time": rfc3339(snapshots.database_clock())})
+
+
+class OrderView(APIView):
+    @extend_schema(responses=serializers.OrderAnswer)
+    def get(self, request: Request, order_id: UUID) -> Response:
+        """One order of the customer."""
+        return Response(snapshots.order_payload(request.user.pk, order_id))
+
+
+class TimelineView(APIView):
+    @extend_schema(responses=serializers.TimelineAnswer(many=True))
+    def get(self, request: Request, order_id: UUID) -> Response:
+        """What happened to an order, oldest first."""
+        return Response(snapshots.timeline(request.user.pk, order_id))
+
+
+class WavesView(APIView):
+    permission_classes: ClassVar[list[Any]] = [IsStaff]
+
+    @extend_schema(responses=serializers.WaveAnswer(many=True))
+    def get(self, request: Request, order_id: UUID) -> Response:
+        """The decision log of an order: who was told in each wave, who not, and why."""
+        if not Order.objects.filter(id=order_id).exists():
+            raise NotFound("There is no such order.")
+        waves = Wave.objects.filter(order_id=order_id).select_related("policy")
+        return Response([_wave(wave) for wave in waves.order_by("number", "part")])
+
+
+def _wave(wave: Wave) -> dict[str, Any]:
+    return {
+        "number": wave.number,
+        "part": wave.part,
+        "at": rfc3339(wave.at),
+        "radius_m": wave.radius_m,
+        "policy_version": wave.policy.version,
+        "source": wave.source,
+        "told": wave.told,
+        "skipped": wave.skipped,
+    }
+
+
+class CancelOrderView(APIView):
+    @extend_schema(request=serializers.CancelSerializer, responses=serializers.OrderAnswer)
+    def post(self, request: Request, order_id: UUID, truck_id: UUID | None = None) -> Response:
+        """Cancel an order, or one truck of it."""
+        body = checked(serializers.CancelSerializer, request)
+        by = By(Actor.CUSTOMER, request.user.pk)
+        order = cancel(
+            by,
+            order_id,
+            truck_id=truck_id,
+            reason=body["reason"],
+            customer_id=request.user.pk,
+        )
+        return Response(order)
+
+
+class RatingView(APIView):
+    @extend_schema(request=serializers.RatingSerializer, responses=serializers.RatingAnswer)
+    def post(self, request: Request, trip_id: UUID) -> Response:
+        """Rate a completed trip."""
+        body = checked(serializers.RatingSerializer, request)
+        return Response(rate(request.user.pk, trip_id, body["stars"], body["comment"]))
+
+
+class DisputeView(APIView):
+    @extend_schema(
+        request=serializers.DisputeSerializer, responses={201: serializers.DisputeAnswer}
+    )
+    def post(self, request: Request, trip_id: UUID) -> Response:
+        """Open a dispute about a trip."""
+        body = checked(serializers.DisputeSerializer, request)
+        opened = dispute(request.user.pk, trip_id, body["reason"], body["notes"])
+        return Response(opened, status.HTTP_201_CREATED)
+
+
+def checked(serializer_class: Any, request: Request) -> dict[str, Any]:
+    """The request's body as the serializer lets it through. Raises ValidationError."""
+    serializer = serializer_class(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    data: dict[str, Any] = serializer.validated_data
+    return data
+
+
+def idempotency_key(request: Request) -> str:
+    """The key from header or body, or "". Raises Invalid when two differ or one is unusable."""
+    body = request.data.get("idempotency_key") if isinstance(request.data, dict) else None
+    given = {
+        request.headers.get("Idempotency-Key"),
+        request.headers.get("X-Idempotency-Key"),
+        body if isinstance(body, str) else None,
+    } - {None}
+    if not given:
+        return ""
+    key = given.pop()
+    assert key is not None
+    if given or not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
+        detail = "Send one key of at most 255 printable characters, in one place."
+        raise Invalid([{"pointer": "/idempotency_key", "code": "key", "detail": detail}])
+    return key
