@@ -142,7 +142,9 @@ def wish(trucks=1, vehicle_type="open-17-ft", **fields):
         "pickup": place(),
         "drop": place(13.05, 77.70, "Ravi", "+919000000009"),
         "stops": [],
-        "trucks": [{"vehicle_type": vehicle_type, "quantity": trucks}],
+        "trucks": trucks
+        if isinstance(trucks, list)
+        else [{"vehicle_type": vehicle_type, "quantity": trucks}],
         "goods": {"category": "furniture", "description": "a sofa"},
         "payment": {"mode": "cash", "paid_by": "sender"},
         **fields,

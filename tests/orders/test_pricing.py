@@ -101,7 +101,7 @@ def test_a_fare_never_falls_as_distance_or_load_grow(slug, km, more_km, share, a
 )
 def test_a_fare_never_falls_as_capacity_grows_within_a_category_and_body(pair, km, share):
     smaller, larger = pair
-    load_kg = share and int(TYPES[smaller].capacity_kg * share)
+    load_kg = None if share is None else int(TYPES[smaller].capacity_kg * share)
     assert fare(smaller, km, load_kg) <= fare(larger, km, load_kg)
 
 

@@ -1,0 +1,151 @@
+"""Confirming: one order comes into being, or the same one is given again."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from orders import refusals
+from orders.models import Fact, Order
+from orders.quotes import QuoteInvalid
+from orders.states import OrderStatus
+from orders.verbs.confirm import confirm
+from tests.orders.clock import overdue
+from tests.people import BALU, make_customer, make_order, place, tell_them, wish
+from weelo.lib.limits import RateLimited
+from weelo.lib.locks import courtesy_lock
+
+
+def test_a_confirm_makes_one_order_that_seeks_for_sixty_seconds(asha, heard):
+    made = confirm(asha, wish(2), "key-1")
+    order = Order.objects.get()
+    assert (order.status, order.trucks_wanted, order.trucks_searching) == ("broadcasting", 2, 2)
+    assert (order.expires_at - order.created_at).total_seconds() == 60
+    assert order.next_wave_at == order.created_at
+    assert made.order["fare_paise"] == 2 * order.trucks.first().fare_paise > 0
+    assert heard(asha) == ["order_created"]
+    assert list(Fact.objects.values_list("kind", "by")) == [("order_confirmed", "customer")]
+
+
+def test_a_confirm_takes_four_statements(asha):
+    with CaptureQueriesContext(connection) as queries:
+        confirm(asha, wish(3), "key-1")
+    statements = [q["sql"] for q in queries if not q["sql"].startswith(("SAVEPOINT", "RELEASE"))]
+    assert len(statements) == 4, "\n\n".join(statements)
+
+
+def test_the_same_key_gives_the_same_order_as_it_is_now(asha, balu):
+    first = confirm(asha, wish(), "key-1")
+    tell_them(Order.objects.get(), [balu])
+    again = confirm(asha, wish(), "key-1")
+    assert again.replayed and not first.replayed
+    assert again.order["id"] == first.order["id"]
+    assert again.order["captains_told"] == 1
+    assert Order.objects.count() == 1
+
+
+def test_a_replay_is_given_past_the_ttl_and_beyond_the_limit_of_orders_made(asha, settings):
+    settings.LIMIT_ORDERS = 1
+    first = confirm(asha, wish(), "key-1")
+    overdue(Order.objects.get())
+    again = confirm(asha, wish(), "key-1")
+    assert again.order["id"] == first.order["id"]
+    assert (again.order["status"], again.order["reason"]) == ("expired", "NO_CAPTAIN_ONLINE")
+
+
+def test_the_same_key_with_another_body_is_refused_and_makes_nothing(asha):
+    confirm(asha, wish(), "key-1")
+    with pytest.raises(refusals.KeyReused):
+        confirm(asha, wish(2), "key-1")
+    assert Order.objects.count() == 1
+
+
+def test_the_same_key_of_another_customer_is_another_order(asha):
+    confirm(asha, wish(), "key-1")
+    ravi = make_customer(BALU, "Ravi")
+    assert not confirm(ravi, wish(), "key-1").replayed
+    assert Order.objects.count() == 2
+
+
+def test_a_second_active_order_is_refused_and_the_first_is_named(asha):
+    first = confirm(asha, wish(), "key-1")
+    with pytest.raises(refusals.ActiveOrderExists) as refused:
+        confirm(asha, wish(), "key-2")
+    assert refused.value.extras["order_id"] == str(first.order["id"])
+
+
+def test_an_overdue_order_does_not_stand_in_the_way(asha):
+    first = make_order(asha)
+    overdue(first)
+    second = make_order(asha)
+    first.refresh_from_db()
+    assert (first.status, first.reason) == (OrderStatus.EXPIRED, "NO_CAPTAIN_ONLINE")
+    assert second.status == OrderStatus.BROADCASTING
+
+
+def test_a_business_may_have_as_many_active_orders_as_a_dispatcher_allows(asha):
+    asha.max_active_orders = 2
+    asha.save()
+    assert {make_order(asha).slot, make_order(asha).slot} == {1, 2}
+    with pytest.raises(refusals.ActiveOrderExists):
+        make_order(asha)
+
+
+def test_orders_made_are_limited_and_a_refused_confirm_uses_none(asha, settings):
+    settings.LIMIT_ORDERS = 2
+    asha.max_active_orders = 3
+    asha.save()
+    make_order(asha)
+    with pytest.raises(refusals.OutOfArea):
+        confirm(asha, wish(pickup=place(10.0, 70.0)))
+    make_order(asha)
+    with pytest.raises(RateLimited) as refused:
+        make_order(asha)
+    assert 0 < int(refused.value.headers["Retry-After"]) <= 61
+
+
+def test_a_confirm_with_another_key_waits_for_nobody(asha):
+    with courtesy_lock(f"confirm:{asha.id}", ttl_s=5, pass_for="other"):
+        with pytest.raises(refusals.ConcurrentRequest) as refused:
+            confirm(asha, wish(), "key-1")
+    assert refused.value.headers == {"Retry-After": "1"}
+
+
+def test_a_confirm_with_the_same_key_passes_the_lock(asha):
+    with courtesy_lock(f"confirm:{asha.id}", ttl_s=5, pass_for="key-1"):
+        assert not confirm(asha, wish(), "key-1").replayed
+
+
+@pytest.mark.parametrize(
+    ("fields", "refusal"),
+    [
+        ({"pickup": place(28.6, 77.2)}, refusals.OutOfArea),
+        ({"drop": place(51.5, 0.1)}, refusals.OutOfArea),
+        ({"trucks": [{"vehicle_type": "rickshaw", "quantity": 1}]}, refusals.UnknownVehicleType),
+        (
+            {"trucks": [{"vehicle_type": "mini-tata-ace", "quantity": 1, "load_kg": 1001}]},
+            refusals.Overload,
+        ),
+        (
+            {"trucks": [{"vehicle_type": "open-17-ft", "quantity": 1, "quote": "1.2.x"}]},
+            QuoteInvalid,
+        ),
+    ],
+)
+def test_what_cannot_be_served_is_refused_and_makes_nothing(asha, fields, refusal):
+    with pytest.raises(refusal):
+        confirm(asha, wish(**fields))
+    assert not Order.objects.exists()
+
+
+def test_trucks_of_several_types_make_one_order(asha):
+    lines = [
+        {"vehicle_type": "open-17-ft", "quantity": 2, "load_kg": 6000},
+        {"vehicle_type": "mini-tata-ace", "quantity": 1},
+    ]
+    order = confirm(asha, wish(lines)).order
+    assert [truck["vehicle_type"] for truck in order["trucks"]] == [
+        "open-17-ft",
+        "open-17-ft",
+        "mini-tata-ace",
+    ]
+    assert order["fare_paise"] == sum(truck["fare_paise"] for truck in order["trucks"])
