@@ -1,0 +1,141 @@
+"""The dispatchers' pages: edits are seen at once, versions are only added."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.core.cache import cache
+from django.urls import reverse
+from django.utils import timezone
+
+from weelo.cities import cached
+from weelo.cities.catalogue import DEMO_MULTIPLIERS, DEMO_RATES, FIRST_POLICY
+from weelo.cities.models import City, CityCell, DispatchPolicy, RateCard, VehicleType
+
+pytestmark = pytest.mark.usefixtures("catalogue")
+MODELS = ["city", "citycell", "dispatchpolicy", "ratecard", "vehicletype"]
+
+
+@pytest.fixture(autouse=True)
+def empty_cache():
+    cache.clear()
+
+
+def page(name, *args):
+    return reverse(f"admin:cities_{name}", args=args)
+
+
+def card_form(**fields):
+    start = timezone.now() + timedelta(minutes=1)
+    return {
+        "city": "goa",
+        "effective_from_0": f"{start:%Y-%m-%d}",
+        "effective_from_1": f"{start:%H:%M:%S}",
+        "rates": json.dumps(DEMO_RATES),
+        "multipliers": json.dumps(DEMO_MULTIPLIERS),
+        **fields,
+    }
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_list_opens_and_can_be_searched(admin_client, model):
+    for query in ("", "?q=goa", "?q=8760145b0ffffff", "?q=ffffffffffffffffffff"):
+        answer = admin_client.get(page(f"{model}_changelist") + query)
+        assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_row_opens_and_none_can_be_deleted(admin_client, model):
+    key = {"city": "goa", "vehicletype": "open-17-ft"}.get(model)
+    models = {"citycell": CityCell, "dispatchpolicy": DispatchPolicy, "ratecard": RateCard}
+    key = key or models[model].objects.first().pk
+    assert admin_client.get(page(f"{model}_change", key)).status_code == 200
+    assert admin_client.post(page(f"{model}_delete", key), {"post": "yes"}).status_code == 403
+
+
+def test_a_cell_is_found_by_its_name(admin_client):
+    cell = CityCell.objects.filter(city="goa").first()
+    answer = admin_client.get(page("citycell_changelist"), {"q": str(cell)})
+    assert [row.pk for row in answer.context["cl"].result_list] == [cell.pk]
+
+
+def test_an_edited_type_is_seen_by_search_at_once(admin_client, django_capture_on_commit_callbacks):
+    before = {row["slug"]: row["name"] for row in cached.vehicle_types()}
+    assert before["open-17-ft"] == "Open 17 ft"
+    form = {"name": "Eicher", "capacity_min_kg": 5000, "capacity_kg": 7000, "position": 10}
+    path = page("vehicletype_change", "open-17-ft")
+    with django_capture_on_commit_callbacks(execute=True):
+        assert admin_client.post(path, form | {"is_active": "on"}).status_code == 302
+    after = {row["slug"]: row["name"] for row in cached.vehicle_types()}
+    assert after["open-17-ft"] == "Eicher"
+
+
+def test_a_new_city_gets_the_area_around_its_centre(admin_client):
+    form = {
+        "slug": "tumakuru",
+        "name": "Tumakuru",
+        "timezone": "Asia/Kolkata",
+        "lat": "13.3392",
+        "lng": "77.1140",
+        "commission_percent": "10",
+        "is_open": "on",
+    }
+    bengaluru = CityCell.objects.filter(city="bengaluru").count()
+    assert admin_client.post(page("city_add"), form | {"lat": "1e9"}).status_code == 200
+    assert admin_client.post(page("city_add"), form).status_code == 302
+    assert City.objects.get(slug="tumakuru").cells.count() > 500
+    assert CityCell.objects.filter(city="bengaluru").count() == bengaluru
+
+
+def test_a_city_in_no_time_zone_is_refused(admin_client):
+    form = {"name": "Goa", "timezone": "Asia/Panaji", "commission_percent": "10"}
+    answer = admin_client.post(page("city_change", "goa"), form)
+    assert "timezone" in answer.context["adminform"].form.errors
+
+
+def test_a_new_policy_is_the_next_version_by_whoever_made_it(admin_client, admin_user):
+    values = FIRST_POLICY | {"per_truck": 5}
+    form = {"city": "goa", "values": json.dumps(values), "note": "more"}
+    assert admin_client.post(page("dispatchpolicy_add"), form).status_code == 302
+    made = DispatchPolicy.objects.get(city="goa", version=2)
+    assert (made.values, made.note, made.created_by) == (values, "more", admin_user)
+
+
+def test_a_policy_that_cannot_be_followed_is_not_stored(admin_client):
+    form = {"city": "goa", "values": json.dumps(FIRST_POLICY | {"waves": []})}
+    answer = admin_client.post(page("dispatchpolicy_add"), form)
+    assert "values" in answer.context["adminform"].form.errors
+    assert DispatchPolicy.objects.filter(city="goa").count() == 1
+
+
+def test_the_form_of_a_new_version_holds_the_newest(admin_client):
+    newest = FIRST_POLICY | {"per_truck": 9}
+    DispatchPolicy.objects.create(city_id="goa", version=2, values=newest)
+    answer = admin_client.get(page("dispatchpolicy_add"), {"city": "goa"})
+    assert answer.context["adminform"].form.initial["values"] == newest
+
+
+@pytest.mark.parametrize("model", ["dispatchpolicy", "ratecard"])
+def test_a_version_is_never_edited(admin_client, model):
+    row = {"dispatchpolicy": DispatchPolicy, "ratecard": RateCard}[model].objects.first()
+    assert admin_client.post(page(f"{model}_change", row.pk), {}).status_code == 403
+
+
+def test_a_new_rate_card_is_the_next_version(admin_client):
+    assert admin_client.post(page("ratecard_add"), card_form()).status_code == 302
+    made = RateCard.objects.get(city="goa", version=2)
+    assert (made.rates, made.is_demo) == (DEMO_RATES, False)
+
+
+def test_a_rate_card_without_a_price_for_an_active_type_is_not_stored(admin_client):
+    VehicleType.objects.create(
+        slug="open-21-ft", category="open", name="Open 21 ft", capacity_min_kg=1, capacity_kg=2
+    )
+    answer = admin_client.post(page("ratecard_add"), card_form())
+    assert "open-21-ft" in str(answer.context["adminform"].form.errors)
+    assert RateCard.objects.filter(city="goa").count() == 1
+
+
+def test_a_rate_card_does_not_change_the_past(admin_client):
+    answer = admin_client.post(page("ratecard_add"), card_form(effective_from_0="2026-01-01"))
+    assert "effective_from" in answer.context["adminform"].form.errors
