@@ -14,7 +14,7 @@ from django.core.signing import BadSignature, Signer
 from transporters.geo import Point
 from weelo.lib.problems import Refusal
 
-_FORM = re.compile(r"(\d{1,18})\.(\d{1,12})\.([A-Za-z0-9_-]{1,100})", re.ASCII)
+_FORM = re.compile(r"(\d{1,18})\.(\d{1,12})\.[A-Za-z0-9_-]{1,100}", re.ASCII)
 
 
 class QuoteInvalid(Refusal):
@@ -43,8 +43,8 @@ class Wish:
 
 def sign(wish: Wish, fare_paise: int, expires_at: datetime) -> str:
     """A quote for one truck of the wish at this fare, good before `expires_at` (whole seconds)."""
-    until = int(expires_at.timestamp())
-    return f"{fare_paise}.{until}.{_signer().signature(_text(wish, fare_paise, until))}"
+    promise = f"{fare_paise}.{int(expires_at.timestamp())}"
+    return f"{promise}.{_signer().signature(f'{wish}|{promise}')}"
 
 
 def check(quote: str, wish: Wish, *, now: datetime, fare_now_paise: int) -> int:
@@ -68,16 +68,12 @@ def _promised(quote: str, wish: Wish, now: datetime) -> int | None:
     form = _FORM.fullmatch(quote)
     if form is None:
         return None
-    fare_paise, until = int(form[1]), int(form[2])
+    promise, signature = quote.rsplit(".", 1)
     try:
-        _signer().unsign(f"{_text(wish, fare_paise, until)}:{form[3]}")
+        _signer().unsign(f"{wish}|{promise}:{signature}")
     except BadSignature:
         return None
-    return fare_paise if now < datetime.fromtimestamp(until, UTC) else None
-
-
-def _text(wish: Wish, fare_paise: int, until: int) -> str:
-    return f"{wish}|{fare_paise}|{until}"
+    return int(form[1]) if now < datetime.fromtimestamp(int(form[2]), UTC) else None
 
 
 def _signer() -> Signer:
