@@ -55,9 +55,7 @@ class Vehicle(models.Model):
     """One truck of a transporter, of exactly one vehicle type."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    transporter = models.ForeignKey(
-        Transporter, on_delete=models.PROTECT, related_name="vehicles"
-    )
+    transporter = models.ForeignKey(Transporter, on_delete=models.PROTECT, related_name="vehicles")
     vehicle_type = models.ForeignKey(VehicleType, on_delete=models.PROTECT)
     registration = models.CharField(max_length=16, unique=True)
     in_service = models.BooleanField(default=True)
@@ -122,16 +120,20 @@ class Driver(models.Model):
 class CurrentPosition(models.Model):
     """PostgreSQL's copy (≤ 15 s old) of the newest point of a vehicle, or of a captain.
 
-    `vehicle` is empty for the captain's own point, which stands for the free vehicles that
-    have no fix of their own. `on_sphere` (a cube of three metres-scaled coordinates, kept by a
-    trigger-free generated column in SQL) carries the GiST index for nearest-neighbour search.
+    One row for each place in the index of a vehicle type. `vehicle` is empty for the captain's
+    own point, which stands for the vehicles of that type that have no fix of their own. The
+    column `on_sphere`, which only SQL knows (generated from `lat` and `lng`, see the migration
+    `nearest`), carries with `vehicle_type` the GiST index for nearest-neighbour search.
     """
 
     id = models.BigAutoField(primary_key=True)
+    # No indexes of their own for these two: the unique one and the GiST one begin with them, and
+    # every position rewrites all indexes of the row.
     transporter = models.ForeignKey(
-        Transporter, on_delete=models.CASCADE, related_name="positions"
+        Transporter, on_delete=models.CASCADE, related_name="positions", db_index=False
     )
     vehicle = models.ForeignKey(Vehicle, on_delete=models.CASCADE, null=True, blank=True)
+    vehicle_type = models.ForeignKey(VehicleType, on_delete=models.CASCADE, db_index=False)
     lat = models.FloatField()
     lng = models.FloatField()
     accuracy_m = models.FloatField(null=True, blank=True)
@@ -142,7 +144,7 @@ class CurrentPosition(models.Model):
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
-                fields=["transporter", "vehicle"],
+                fields=["transporter", "vehicle", "vehicle_type"],
                 name="one_current_position",
                 nulls_distinct=False,
             ),

@@ -89,8 +89,9 @@ class Migration(migrations.Migration):
                 ('speed_mps', models.FloatField(blank=True, null=True)),
                 ('heading', models.FloatField(blank=True, null=True)),
                 ('at', models.DateTimeField()),
-                ('transporter', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='positions', to='transporters.transporter')),
+                ('transporter', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='positions', to='transporters.transporter')),
                 ('vehicle', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to='transporters.vehicle')),
+                ('vehicle_type', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='cities.vehicletype')),
             ],
         ),
         migrations.AddConstraint(
@@ -119,7 +120,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='currentposition',
-            constraint=models.UniqueConstraint(fields=('transporter', 'vehicle'), name='one_current_position', nulls_distinct=False),
+            constraint=models.UniqueConstraint(fields=('transporter', 'vehicle', 'vehicle_type'), name='one_current_position', nulls_distinct=False),
         ),
         migrations.AddConstraint(
             model_name='currentposition',

@@ -1,0 +1,172 @@
+"""Who is near equals brute force, from Redis and from PostgreSQL alike."""
+
+import math
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.people import make_captain, make_vehicle
+from transporters import presence
+from transporters.geo import Point, metres
+from transporters.models import CurrentPosition, Transporter, Vehicle
+from transporters.presence import index, twin
+from transporters.presence.seen import Member
+from transporters.presence.track import to_ms
+from weelo.accounts.models import User
+from weelo.lib.redis import guarded
+
+pytestmark = pytest.mark.django_db
+TYPE = "open-17-ft"
+MOST = 40
+
+latitudes = st.floats(-84.5, 84.5)
+longitudes = st.floats(-180, 180)
+
+
+@st.composite
+def clouds(draw):
+    """A centre, also at edges of cells and maps, a radius, and points in and around it."""
+    lat = draw(st.one_of(latitudes, st.sampled_from([0.0, 12.9716, -33.75, 66.5, 84.9, -84.9])))
+    lng = draw(st.one_of(longitudes, st.sampled_from([0.0, 77.5946, 179.9999, -180.0, 180.0])))
+    radius_m = draw(st.sampled_from([500, 3_000, 10_000, 50_000, 80_000, 300_000]))
+    random = draw(st.randoms(use_true_random=False))
+    count = draw(st.integers(0, MOST))
+    return Point(lat, lng), radius_m, [_near(random, lat, lng, radius_m) for _ in range(count)]
+
+
+def _near(random, lat, lng, radius_m):
+    """A point within about 1.3 times the radius."""
+    way = 1.3 * radius_m * random.random()
+    angle = random.random() * 2 * math.pi
+    north = math.degrees(way * math.cos(angle) / 6_371_008.8)
+    there = max(-85.0, min(85.0, lat + north))
+    east = math.degrees(way * math.sin(angle) / 6_371_008.8 / math.cos(math.radians(there)))
+    return Point(there, (lng + east + 540) % 360 - 180)
+
+
+def equals_brute_force(nearby, centre, radius_m, points, limit):
+    """Set and order up to 1 m; `points` by member."""
+    truth = sorted(metres(centre, point) for point in points.values())
+    within = [d for d in truth if d <= radius_m]
+    surely = [d for d in truth if d <= radius_m - 1]
+    got = nearby.seen
+    assert min(limit, len(surely)) <= len(got) <= min(limit, sum(d <= radius_m + 1 for d in truth))
+    assert len({seen.member for seen in got}) == len(got)
+    for rank, seen in enumerate(got):
+        exact = metres(centre, points[seen.member])
+        assert abs(seen.distance_m - exact) < 1
+        if rank < len(within):
+            assert abs(exact - within[rank]) < 1
+    assert [s.distance_m for s in got] == sorted(s.distance_m for s in got)
+
+
+@pytest.fixture
+def fleets(town):
+    """Captains with one vehicle each; those with even numbers report by vehicle."""
+    owners = User.objects.bulk_create([User(phone=f"+9177{i:08}") for i in range(MOST)])
+    made = Transporter.objects.bulk_create(
+        Transporter(owner=o, business_name=o.phone, kyc_status="verified", is_online=True)
+        for o in owners
+    )
+    for fleet in made:
+        make_vehicle(fleet, TYPE)
+    ids = dict(Vehicle.objects.values_list("transporter_id", "id"))
+    return [Member(fleet.id, ids[fleet.id] if i % 2 else None) for i, fleet in enumerate(made)]
+
+
+many = settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+@many
+@given(cloud=clouds(), limit=st.integers(1, 12))
+def test_redis_answers_as_brute_force_would(fleets, cloud, limit):
+    centre, radius_m, points = cloud
+    placed = dict(zip(fleets, points, strict=False))
+    with guarded() as redis:
+        redis.delete(f"presence:geo:{TYPE}", f"presence:seen:{TYPE}")
+    now_ms = to_ms(timezone.now())
+    index.refill({TYPE: [(member, point, now_ms) for member, point in placed.items()]})
+    nearby = presence.nearest(centre, vehicle_types=[TYPE], radius_m=radius_m, limit=limit)
+    assert nearby.source == "redis"
+    equals_brute_force(nearby, centre, radius_m, placed, limit)
+
+
+@many
+@given(cloud=clouds(), limit=st.integers(1, 12))
+def test_postgres_answers_as_brute_force_would(fleets, redis_away, cloud, limit):
+    centre, radius_m, points = cloud
+    placed = dict(zip(fleets, points, strict=False))
+    CurrentPosition.objects.all().delete()
+    now = timezone.now()
+    twin.write({(m, TYPE): presence.Fix(*p, now) for m, p in placed.items()}, [])
+    nearby = presence.nearest(centre, vehicle_types=[TYPE], radius_m=radius_m, limit=limit)
+    assert nearby.source == "postgres"
+    equals_brute_force(nearby, centre, radius_m, placed, limit)
+
+
+def test_the_nearest_of_a_crowd_are_found_by_widening():
+    """More than a search takes at once, so that the steps 1, 3, 10, 50 km matter."""
+    centre = Point(12.9716, 77.5946)
+    placed = {
+        Member(uuid.uuid4()): Point(12.9716 + i * 0.0004, 77.5946 + i * 0.0007)
+        for i in range(1, 1200)
+    }
+    now_ms = to_ms(timezone.now())
+    index.refill({TYPE: [(member, point, now_ms) for member, point in placed.items()]})
+    for limit in (1, 5, 50):
+        for radius_m in (700, 5_000, 80_000):
+            nearby = presence.nearest(centre, vehicle_types=[TYPE], radius_m=radius_m, limit=limit)
+            equals_brute_force(nearby, centre, radius_m, placed, limit)
+
+
+def test_stale_members_in_front_hide_nobody_behind():
+    centre = Point(12.9716, 77.5946)
+    now = timezone.now()
+    old, fresh = (to_ms(now - timedelta(seconds=age)) for age in (299, 0))
+    stale = [(Member(uuid.uuid4()), Point(12.98, 77.6), old) for _ in range(300)]
+    behind = [(Member(uuid.uuid4()), Point(12.99, 77.6), fresh) for _ in range(3)]
+    index.refill({TYPE: stale + behind})
+    with guarded() as redis:  # age them, but leave the sweep at the start nothing to do
+        for member, *_ in stale:
+            redis.zrem(f"presence:seen:{TYPE}", member.name)
+    nearby = presence.nearest(centre, vehicle_types=[TYPE], radius_m=5000, limit=5)
+    assert {seen.member for seen in nearby.seen} == {member for member, *_ in behind}
+    with guarded() as redis:
+        assert redis.zcard(f"presence:geo:{TYPE}") == 3
+
+
+def test_one_who_stands_for_two_wanted_types_comes_once(town):
+    balu = make_captain(vehicles=1)
+    make_vehicle(balu, "tipper-20-24-t")
+    place, now = Point(12.97, 77.59), timezone.now()
+    both = [TYPE, "tipper-20-24-t"]
+    index.refill({slug: [(Member(balu.id), place, to_ms(now))] for slug in both})
+    twin.write({(Member(balu.id), slug): presence.Fix(*place, now) for slug in both}, [])
+    for answer in (
+        presence.nearest(place, vehicle_types=both, radius_m=100, limit=9).seen,
+        twin.nearest(place, both, 100, 9)[:1],
+    ):
+        assert [seen.member for seen in answer] == [Member(balu.id)]
+
+
+@pytest.mark.parametrize("store", ["redis", "postgres"])
+def test_counts_say_how_many_are_near_and_how_far_the_nearest_is(fleets, store, request):
+    if store == "postgres":
+        request.getfixturevalue("redis_away")
+    centre, now = Point(12.9716, 77.5946), timezone.now()
+    placed = {m: Point(12.9716 + (i + 1) * 0.01, 77.5946) for i, m in enumerate(fleets)}
+    if store == "redis":
+        index.refill({TYPE: [(m, p, to_ms(now)) for m, p in placed.items()]})
+    twin.write({(m, TYPE): presence.Fix(*p, now) for m, p in placed.items()}, [])
+    counts = presence.counts(centre, vehicle_types=[TYPE, "mini-tata-ace"], radius_m=10_000)
+    assert counts["mini-tata-ace"] == presence.Count(0, None)
+    assert counts[TYPE].near == 8
+    assert abs(counts[TYPE].nearest_m - 1112) < 1

@@ -1,0 +1,82 @@
+"""Who is near a point: asked of Redis, of PostgreSQL when Redis is away, of both after a flush."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from transporters.geo import Point
+from transporters.presence import index, twin
+from transporters.presence.seen import Count, Fix, Member, Nearby, Seen
+from transporters.presence.track import from_ms
+from weelo.lib.redis import RedisAway
+
+log = structlog.get_logger(__name__)
+
+
+def nearest(point: Point, *, vehicle_types: Collection[str], radius_m: float, limit: int) -> Nearby:
+    """The `limit` nearest fresh members of the vehicle types within the radius, nearest first.
+
+    Equals brute force by haversine in set and order, up to 1 m. A member that stands for two of
+    the types comes once. Knows nothing about who is busy. `point`: |lat| ≤ 85.
+    """
+    types = sorted(set(vehicle_types))
+    try:
+        filled, seen = index.nearest(point, types, radius_m, limit)
+    except RedisAway as away:
+        log.warning("nearest answered by postgres", reason=str(away))
+        return Nearby(
+            _order(twin.nearest(point, types, radius_m, limit), radius_m)[:limit], "postgres"
+        )
+    if filled:
+        return Nearby(_order(seen, radius_m)[:limit], "redis")
+    both = [*seen, *twin.nearest(point, types, radius_m, limit)]
+    return Nearby(_order(both, radius_m)[:limit], "postgres")
+
+
+def counts(point: Point, *, vehicle_types: Collection[str], radius_m: float) -> dict[str, Count]:
+    """For each vehicle type how many fresh members are within the radius (up to 100), and how far
+    the nearest one is."""
+    types = sorted(set(vehicle_types))
+    try:
+        filled, found = index.counts(point, types, radius_m)
+    except RedisAway:
+        return twin.counts(point, types, radius_m)
+    if filled:
+        return found
+    other = twin.counts(point, types, radius_m)
+    return {slug: max(found[slug], other[slug], key=_near) for slug in types}
+
+
+def last_seen(members: Collection[Member]) -> dict[Member, Fix]:
+    """The newest known point of each member, fresh or not; those never seen are left out.
+
+    `members`: vehicles, and `Member(transporter_id)` for captains.
+    """
+    try:
+        tracks = index.last_seen(list(members))
+    except RedisAway:
+        return twin.last_seen(members)
+    fixes = {m: Fix(track.lat, track.lng, from_ms(track.at_ms)) for m, track in tracks.items()}
+    missing = [member for member in members if member not in fixes]
+    return {**twin.last_seen(missing), **fixes} if missing else fixes
+
+
+def _order(found: Collection[Seen], radius_m: float) -> list[Seen]:
+    """Each member once, at its newest point, within the radius, nearest first."""
+    newest: dict[Member, Seen] = {}
+    for seen in found:
+        known = newest.get(seen.member)
+        if known is None or known.at < seen.at:
+            newest[seen.member] = seen
+    near = (seen for seen in newest.values() if seen.distance_m <= radius_m)
+    return sorted(near, key=_nearest_first)
+
+
+def _nearest_first(seen: Seen) -> tuple[float, UUID, bool, datetime]:
+    return (seen.distance_m, seen.transporter_id, seen.vehicle_id is not None, seen.at)
+
+
+def _near(count: Count) -> int:
+    return count.near
