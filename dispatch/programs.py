@@ -2,6 +2,7 @@
 
 import errno
 import http.client
+import json
 import os
 import socket
 import sys
@@ -23,7 +24,7 @@ def _manage(command: str, *words: str) -> list[str]:
 
 
 def _celery(*words: str) -> list[str]:
-    return [sys.executable, "-m", "celery", "-A", "weelo", *words]
+    return [sys.executable, "-m", "celery", "--quiet", "-A", "weelo", *words]
 
 
 PREPARE = Program("prepare", _manage("prepare"))
@@ -70,10 +71,14 @@ def port_taken() -> str:
 
 def not_ready() -> str:
     """Which service does not answer as it should, and how; nothing when all do."""
-    for port, path in ((settings.PORT, "/readyz"), (settings.PORT + 1, "/livez")):
-        status, body = _get(port, path)
-        if status != 200:
-            return f"port {port} answers {path} with {status or 'nothing'} {body}".strip()
+    status, body = _get(settings.PORT, "/readyz")
+    if status != 200:
+        return f"port {settings.PORT} answers /readyz with {status or 'nothing'} {body}".strip()
+    if (loop := json.loads(body)["checks"]["loop"]) != "ok":
+        return f"the dispatch loop: {loop}"
+    status, body = _get(settings.PORT + 1, "/livez")
+    if status != 200:
+        return f"port {settings.PORT + 1} answers /livez with {status or 'nothing'} {body}".strip()
     return ""
 
 

@@ -1,6 +1,7 @@
 """What `make run` shows: steps with their duration, a box, and every program's lines apart."""
 
 import os
+import select
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ class Stream(Protocol):
     def write(self, text: str) -> object: ...
     def flush(self) -> object: ...
     def isatty(self) -> bool: ...
+    def fileno(self) -> int: ...
 
 
 class Terminal:
@@ -28,6 +30,12 @@ class Terminal:
         self._names: list[str] = []
         self._held: list[str] | None = None
         self._lock = threading.Lock()
+        self._hangup = select.poll()
+        self._hangup.register(stream.fileno(), 0)  # reports a hang-up or an error, nothing else
+
+    def is_closed(self) -> bool:
+        """Whether nobody can read any more: the window was closed, or the pipe's other end."""
+        return bool(self._hangup.poll(0))
 
     def say(self, text: str) -> None:
         with self._lock:

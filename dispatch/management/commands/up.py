@@ -39,7 +39,7 @@ class StartFailed(Exception):
 
 
 class Stopped(Exception):
-    """A signal came before everything was up."""
+    """The start was told to end before everything was up."""
 
 
 class Up:
@@ -55,7 +55,8 @@ class Up:
     def run(self) -> int:
         """Returns the exit code."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._note_signal)
+            if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+                signal.signal(number, self._note_signal)
         try:
             self._start()
             self._stay_up()
@@ -99,13 +100,13 @@ class Up:
             return
         with self.terminal.step("servers", f"PostgreSQL and Valkey in {settings.DATA}"):
             self.servers = embedded.start(settings.DATA, durable=True)
-        addresses = self.servers.addresses
-        os.environ.setdefault("DATABASE_URL", addresses.database_url)
-        os.environ.setdefault("REDIS_URL", addresses.redis_url)
+        found = self.servers.addresses
+        embedded_ones = {"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url}
+        os.environ.update({n: url for n, url in embedded_ones.items() if n not in given})
 
     def _prepare(self, supervisor: Supervisor) -> None:
-        prepare = supervisor.run(programs.PREPARE, lambda: bool(self.signals))
-        if self.signals:
+        prepare = supervisor.run(programs.PREPARE, self._is_over)
+        if self._is_over():
             raise Stopped
         if prepare.exit_code() != 0:
             raise StartFailed(self._fault(prepare, "The database could not be prepared"))
@@ -115,16 +116,16 @@ class Up:
         while waiting_for := programs.not_ready():
             for child in supervisor.look():
                 raise StartFailed(self._fault(child, f"{child.name} keeps failing"))
-            if self.signals:
+            if self._is_over():
                 raise Stopped
             if time.monotonic() > deadline:
                 raise StartFailed(f"Not ready after {READY_SECONDS:.0f} s: {waiting_for}")
             time.sleep(LOOK_SECONDS)
 
     def _stay_up(self) -> None:
-        """Starts again what dies, until a signal comes."""
+        """Starts again what dies, until it is over."""
         assert self.supervisor is not None
-        while not self.signals:
+        while not self._is_over():
             for child in self.supervisor.look():
                 self.terminal.say(f"\n✗ {self._fault(child, f'{child.name} keeps failing')}\n")
             if self.servers is not None and self.servers.revive() != self.servers.addresses:
@@ -132,16 +133,19 @@ class Up:
             time.sleep(LOOK_SECONDS)
 
     def _stop(self) -> None:
-        """Ends everything in order; a second signal ends the rest at once."""
+        """Ends everything in order; a further Ctrl-C ends the rest at once."""
         self.terminal.release_lines()
         started, so_far = time.monotonic(), len(self.signals)
         if self.supervisor is not None:
             for names, patience in STOPS:
-                self.supervisor.stop(names, patience, hurry=lambda: len(self.signals) > so_far)
+                self.supervisor.stop(
+                    names, patience, hurry=lambda: signal.SIGINT in self.signals[so_far:]
+                )
             self.supervisor.close()
         if self.servers is not None:
             self.servers.leave()
-        self.terminal.say(f"Stopped in {time.monotonic() - started:.1f} s. Data: {settings.DATA}")
+            seconds = time.monotonic() - started
+            self.terminal.say(f"Stopped in {seconds:.1f} s. The data stays in {settings.DATA}")
 
     def _show(self, name: str, line: str) -> None:
         if name != programs.PREPARE.name:
@@ -155,6 +159,10 @@ class Up:
         ended = exit_words(code) if (code := child.last_exit_code) is not None else "no exit code"
         tail = "\n".join(f"    {line}" for line in child.tail)
         return f"{what} ({ended}). The end of its log:\n{tail}\n{programs.ADVICE}"
+
+    def _is_over(self) -> bool:
+        """A signal came, or the terminal is gone: only its session's leader is signalled then."""
+        return bool(self.signals) or self.terminal.is_closed()
 
     def _note_signal(self, number: int, _frame: FrameType | None) -> None:
         self.signals.append(number)
