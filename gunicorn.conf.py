@@ -6,11 +6,13 @@ connections at their first use. Code is reloaded by a restart, not by SIGHUP.
 """
 
 import logging
+import os
 
 import django
 from django.conf import settings
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "weelo.settings")
 # Also configures the logs, which gunicorn's own lines go through.
 django.setup(set_prefix=False)
 

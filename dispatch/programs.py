@@ -16,6 +16,8 @@ ADVICE = (
     "Look for the first error above it. `make check` finds faults in code and settings; a port or "
     "a server of your own is set by PORT, DATABASE_URL and REDIS_URL (.env.example)."
 )
+# The demo may run as root, as in a container; Celery's long warning would hide what matters.
+AS_ROOT = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"}
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104
 
 
@@ -45,7 +47,7 @@ def services() -> list[Program]:
         "beat": ("worker", _celery("beat", "--schedule", timetable, "--pidfile=")),
     }
     return [
-        Program(name, command, {"WEELO_PROCESS": kind, "PYTHONUNBUFFERED": "1"})
+        Program(name, command, {"WEELO_PROCESS": kind, "PYTHONUNBUFFERED": "1", **AS_ROOT})
         for name, (kind, command) in commands.items()
     ]
 
