@@ -5,9 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# What `make run PORT=9000` sets reaches the processes like PORT=9000 in the environment.
-SETTINGS := PORT DATA SIMULATE WEELO_ENV DATABASE_URL REDIS_URL DATABASE_PORT REDIS_PORT
-$(foreach name,$(SETTINGS),$(if $(filter command line,$(origin $(name))),$(eval export $(name))))
+# The deployment that `make deploy` checks; nothing is contacted.
 PRODUCTION := WEELO_ENV=production SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
 	DATABASE_URL=postgresql://weelo@127.0.0.1/weelo REDIS_URL=redis://127.0.0.1:6379/0 \
 	PUBLIC_URL=https://weelo.example SOCKET_URL=wss://weelo.example ALLOWED_HOSTS=weelo.example \

@@ -13,8 +13,9 @@ from django.conf import settings
 from weelo.lib.supervisor import Program
 
 ADVICE = (
-    "Look for the first error above it. `make check` finds faults in code and settings; a port or "
-    "a server of your own is set by PORT, DATABASE_URL and REDIS_URL (.env.example)."
+    "What to do: the last lines above name the fault. `make check` finds faults in code and "
+    "settings; ports and servers of your own are set by PORT, DATABASE_URL and REDIS_URL, which "
+    ".env.example explains."
 )
 # The demo may run as root, as in a container; Celery's long warning would hide what matters.
 AS_ROOT = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"}

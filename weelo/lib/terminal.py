@@ -1,5 +1,6 @@
 """What `make run` shows: steps with their duration, a box, and every program's lines apart."""
 
+import contextlib
 import os
 import select
 import threading
@@ -85,11 +86,11 @@ class Terminal:
         return f"\033[{colour}m{name:<{NAME_WIDTH}}\033[0m"
 
     def _write(self, text: str) -> None:
-        try:
+        if self.is_closed():
+            return
+        with contextlib.suppress(OSError):  # closed this very moment
             self._stream.write(f"{text}\n")
             self._stream.flush()
-        except (OSError, ValueError):  # closed; the programs still have to be stopped in order
-            self._stream = open(os.devnull, "w")  # noqa: SIM115
 
 
 def step_line(name: str, seconds: float, detail: str = "") -> str:
