@@ -75,7 +75,7 @@ class Change:
     former_drivers: dict[UUID, set[UUID]] = field(default_factory=dict)
     more: list[messages.Message] = field(default_factory=list)
     _added: list[Any] = field(default_factory=list)
-    _touched: dict[Row, set[str]] = field(default_factory=dict)
+    _touched: dict[Any, set[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, by: By, **where: Any) -> Self:
@@ -92,7 +92,7 @@ class Change:
             Offer.objects.filter(order=order).select_related("transporter__owner").order_by("id")
         )
         now: datetime = trucks[0].now  # type: ignore[attr-defined]
-        return cls(order, trucks, offers, now, by, messages.Before.of(order, trucks, offers, now))
+        return cls(order, trucks, offers, now, by, messages.Before.of(order, trucks, offers))
 
     @classmethod
     def new(cls, by: By, order: Order, trucks: list[TruckRequest], now: datetime) -> Self:
@@ -139,18 +139,17 @@ class Change:
         if to in machine.terminal and hasattr(row, "ended_at"):
             fields["ended_at"] = self.now
         self.set(row, **fields)
-        self._touched[row].add(column)
+        self._touched.setdefault(row, set()).add(column)
         if isinstance(row, TruckRequest) and to == TruckStatus.EXPIRED:
             self.expired.append(row)
 
-    def set(self, row: Row, **fields: Any) -> None:
+    def set(self, row: Any, **fields: Any) -> None:
         """Set fields that are not a status."""
-        for name, value in fields.items():
-            setattr(row, name, value)
-        if row not in self._added:
-            self._touched.setdefault(row, set()).update(fields)
-        else:
-            self._touched.setdefault(row, set())
+        changed = {name for name, value in fields.items() if getattr(row, name) != value}
+        for name in changed:
+            setattr(row, name, fields[name])
+        if changed:
+            self._touched.setdefault(row, set()).update(changed)
 
     def add(self, row: Any) -> None:
         """Insert a row together with the rest."""
@@ -215,7 +214,7 @@ class Change:
         self._added.append(
             Fact(
                 order_id=self.order.id,
-                order_version=self.order.version + (1 if self.before else 0),
+                order_version=self.order.version,
                 at=self.now,
                 kind=kind,
                 subject=_SUBJECTS[type(row)][0],
@@ -244,14 +243,22 @@ class Change:
         """Compute the order anew, then write rows and facts, then messages: two statements."""
         self._count()
         self._reopen_or_close_offers()
-        if self.before is not None:
-            self.set(self.order, version=self.order.version + 1)
+        self._raise_version()
         inserted = set(map(id, self._added))
         updates: Iterable[tuple[Any, set[str]]] = (
             (row, names) for row, names in self._touched.items() if id(row) not in inserted
         )
         write_together(self._added, updates)
         deliver([*messages.announce(self), *self.more])
+
+    def _raise_version(self) -> None:
+        """A new version whenever the order, a truck or a trip changed; an offer alone is none."""
+        if self.before is None or all(isinstance(row, Offer) for row in self._touched):
+            return
+        self.set(self.order, version=self.order.version + 1)
+        for row in self._added:
+            if isinstance(row, Fact):
+                row.order_version = self.order.version
 
     def _count(self) -> None:
         won = [truck for truck in counting(self.trucks) if truck.status in TRUCK_WON]

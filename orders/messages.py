@@ -217,14 +217,12 @@ class Before:
     listed: frozenset[UUID]
     states: dict[UUID, str]
     trips: dict[UUID, str]
-    told: int
+    wave: tuple[int, int, int]
+    version: int
     status: str
-    shown: Payload
 
     @classmethod
-    def of(
-        cls, order: Order, trucks: list[TruckRequest], offers: list[Offer], now: datetime
-    ) -> "Before":
+    def of(cls, order: Order, trucks: list[TruckRequest], offers: list[Offer]) -> "Before":
         seeking = order.trucks_searching > 0
         return cls(
             seeking=seeking,
@@ -232,15 +230,15 @@ class Before:
             listed=frozenset(o.id for o in offers if seeking and o.state in OFFER_LISTED),
             states={offer.id: offer.state for offer in offers},
             trips={trip.id: trip_mark(trip) for trip in held_trips(trucks)},
-            told=order.captains_told,
+            wave=(order.wave, order.radius_m, order.captains_told),
+            version=order.version,
             status=order.status,
-            shown=order_status_changed(order, trucks, now),
         )
 
 
 def trip_mark(trip: Trip) -> str:
     """Changes whenever something that captain or customer see of a trip changes."""
-    return f"{trip.status} {trip.driver_id} {trip.start_code} {trip.stops_state}"
+    return f"{trip.status} {trip.driver_id} {trip.start_code} {trip.drop_code} {trip.stops_state}"
 
 
 def _left(trucks: Sequence[TruckRequest]) -> Counter[str]:
@@ -338,15 +336,12 @@ def people_of(trip: Trip) -> set[UUID]:
 
 def _about_order(change: "Change", before: Before) -> list[Message]:
     order = change.order
-    shown = order_status_changed(order, change.trucks, change.now)
-    trips_changed = change.dropped or any(
-        before.trips.get(trip.id) != trip_mark(trip) for trip in change.trips()
-    )
     out = []
-    if trips_changed or change.expired or shown != before.shown:
-        out.append(_to_customer(change, "order_status_changed", shown))
-    if order.captains_told != before.told and change.offers:
+    if (order.wave, order.radius_m, order.captains_told) != before.wave:
         out.append(_to_customer(change, "captains_told", _captains_told(change)))
+    elif order.version != before.version:
+        shown = order_status_changed(order, change.trucks, change.now)
+        out.append(_to_customer(change, "order_status_changed", shown))
     if change.expired:
         data = {
             "reason": order.reason,
@@ -379,10 +374,10 @@ def order_status_changed(order: Order, trucks: Sequence[TruckRequest], now: date
 
 def _captains_told(change: "Change") -> Payload:
     order = change.order
-    nearest_m = min(offer.distance_m for offer in change.offers)
+    nearest_m = min((offer.distance_m for offer in change.offers), default=None)
     return {
         "captains_told": order.captains_told,
-        "nearest_km": round(nearest_m / 1000, 2),
+        "nearest_km": None if nearest_m is None else round(nearest_m / 1000, 2),
         "radius_km": round(order.radius_m / 1000, 2),
         "wave": order.wave,
     }

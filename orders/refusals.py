@@ -151,3 +151,10 @@ class CannotRate(Refusal):
 
     code = "CANNOT_RATE"
     title = "This trip cannot be rated"
+
+
+class AlreadySettled(Refusal):
+    """The dispute was settled before, in other words."""
+
+    code = "ALREADY_SETTLED"
+    title = "Settled before"

@@ -1,6 +1,7 @@
 """Search over HTTP."""
 
 from django.conf import settings
+from django.urls import path
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.permissions import AllowAny
@@ -8,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from orders.search import Haul, search
+from orders.search import Haul, payload, search
 from orders.search_serializers import FoundSerializer, SearchQuerySerializer
 from weelo.lib import limits
 
@@ -22,7 +23,6 @@ class Search(APIView):
         operation_id="search",
         summary="Fares, quotes and trucks nearby",
         parameters=[SearchQuerySerializer],
-        auth=[{}],
         responses={
             200: FoundSerializer,
             400: OpenApiResponse(description="`INVALID`: a parameter is missing or wrong."),
@@ -35,13 +35,15 @@ class Search(APIView):
     )
     def get(self, request: Request) -> Response:
         """What each vehicle type would cost now; no account needed, nothing is written."""
-        if request.user is None:
+        if request.auth is None:
             limits.charge_address(request._request, _anonymous())
         query = SearchQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        found = search(Haul(**query.validated_data), timezone.now())
-        return Response(FoundSerializer(found).data)
+        return Response(payload(search(Haul(**query.validated_data), timezone.now())))
 
 
 def _anonymous() -> limits.Limit:
     return limits.Limit("search", settings.LIMIT_SEARCH_ADDRESS)
+
+
+urlpatterns = [path("search", Search.as_view(), name="search")]

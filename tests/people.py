@@ -99,8 +99,8 @@ def make_captain(phone=BALU, name="Balu", vehicles=1, vehicle_type="open-17-ft",
 def make_captains(number, **fields):
     return [
         make_captain(f"+9180{i:08}", f"Captain {i}", **fields)
-        for i in range(next(_numbers) * 10_000, next(_numbers) * 10_000 + number)
-    ][:number]
+        for i in (next(_numbers) for _ in range(number))
+    ]
 
 
 def make_vehicle(fleet, vehicle_type="open-17-ft", **fields):

@@ -128,10 +128,10 @@ def _take(change: Change, trip: Trip, wanted: Step) -> None:
     if wanted.status == TripStatus.COMPLETED:
         change.move(change.truck(trip.truck_id), TruckStatus.COMPLETED)
     if wanted.status == TripStatus.IN_TRANSIT:
-        _send_drop_code(change, trip)
+        send_drop_code(change, trip)
 
 
-def _send_drop_code(change: Change, trip: Trip) -> None:
+def send_drop_code(change: Change, trip: Trip) -> None:
     """The receiver gets the drop code by SMS once the goods are on their way."""
     contact = change.order.drop.get("contact") or {}
     if contact.get("phone"):

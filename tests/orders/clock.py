@@ -1,12 +1,12 @@
 """Moves an order's deadline: time-machine does not move PostgreSQL's clock."""
 
-from django.db import connection
+from django.db import connection, transaction
 
 
 def overdue(order, seconds=1):
     """As if the order's time had run out `seconds` ago. What was agreed is frozen by a trigger,
     which has to stand aside for it."""
-    with connection.cursor() as cursor:
+    with transaction.atomic(savepoint=True), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute(
             "UPDATE orders_order SET created_at = now() - interval '2 hours',"

@@ -104,9 +104,11 @@ def test_orders_made_are_limited_and_a_refused_confirm_uses_none(asha, settings)
 
 
 def test_a_confirm_with_another_key_waits_for_nobody(asha):
-    with courtesy_lock(f"confirm:{asha.id}", ttl_s=5, pass_for="other"):
-        with pytest.raises(refusals.ConcurrentRequest) as refused:
-            confirm(asha, wish(), "key-1")
+    with (
+        courtesy_lock(f"confirm:{asha.id}", ttl_s=5, pass_for="other"),
+        pytest.raises(refusals.ConcurrentRequest) as refused,
+    ):
+        confirm(asha, wish(), "key-1")
     assert refused.value.headers == {"Retry-After": "1"}
 
 

@@ -18,6 +18,7 @@ from orders.verbs.steps import Step, check_stop, step
 from orders.verbs.withdraw import reinstate_all, withdraw_all
 from tests.orders.clock import overdue
 from tests.people import (
+    make_captain,
     make_dispatcher,
     make_driver,
     make_order,
@@ -171,8 +172,6 @@ def test_goods_on_board_cannot_be_given_back(trip, balu):
 
 
 def test_the_fourth_give_back_ends_the_truck(order, balu, chitra, asha):
-    from tests.people import make_captain
-
     fleets = [balu, chitra, *(make_captain(f"+91900000010{i}", f"C{i}") for i in range(2))]
     tell_them(order, fleets[2:])
     for fleet in fleets:

@@ -3,6 +3,7 @@
 import logging.config
 import re
 from typing import Any
+from uuid import UUID
 
 import structlog
 
@@ -17,6 +18,11 @@ def mask_phones(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, 
     return event
 
 
+def plain_ids(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """A structlog processor: UUIDs as people write them."""
+    return {key: str(v) if isinstance(v, UUID) else v for key, v in event.items()}
+
+
 def configure(options: dict[str, str]) -> None:
     """Django's LOGGING_CONFIG hook; `options` are `level` and `format` (console or json)."""
     shared: list[Any] = [
@@ -24,6 +30,7 @@ def configure(options: dict[str, str]) -> None:
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        plain_ids,
         mask_phones,
     ]
     renderer: Any = (

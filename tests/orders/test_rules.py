@@ -1,0 +1,213 @@
+"""The database itself refuses what is wrong, whoever asks: each rule attacked with raw SQL."""
+
+import json
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from orders import states
+from orders.models import Fact, Offer, Trip
+from orders.verbs.accept import accept
+from orders.verbs.expire import expire
+from tests.orders.clock import overdue
+from tests.people import (
+    make_captain,
+    make_driver,
+    make_order,
+    make_vehicle,
+    tell_them,
+    vehicle_ids,
+)
+from weelo.lib.writes import violated
+
+
+@pytest.fixture
+def trip(asha, balu, chitra):
+    order = make_order(asha, trucks=2)
+    offer, _ = tell_them(order, [balu, chitra])
+    make_vehicle(balu)
+    accept(balu.owner_id, offer.id, vehicle_ids(balu)[:1])
+    return Trip.objects.get()
+
+
+def attack(statement, *values):
+    """Run SQL that must be refused; returns the name of the rule that refused it."""
+    with pytest.raises(IntegrityError) as refused, transaction.atomic(savepoint=True):
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    return violated(refused.value)
+
+
+def copy_of(table, row_id, **changes):
+    """An INSERT of a copy of a row with other values in some columns (SQL expressions)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT column_name FROM information_schema.columns WHERE table_name = %s", [table]
+        )
+        columns = [name for (name,) in cursor.fetchall()]
+    changes = {"id": "gen_random_uuid()", **changes}
+    chosen = ", ".join(changes.get(name, name) for name in columns)
+    return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {chosen} FROM {table}" + (
+        f" WHERE id = '{row_id}'"
+    )
+
+
+def test_one_active_order_per_customer_and_slot(trip):
+    copy = copy_of("orders_order", trip.order_id, idempotency_key="NULL")
+    assert attack(copy) == "one_active_order_per_customer_and_slot"
+
+
+def test_one_order_per_idempotency_key(asha):
+    order = make_order(asha, key="key-1")
+    copy = copy_of("orders_order", order.id, slot="2")
+    assert attack(copy) == "one_order_per_idempotency_key"
+
+
+def test_one_live_trip_per_vehicle(trip):
+    other = trip.order.trucks.exclude(id=trip.truck_id).get()
+    copy = copy_of("orders_trip", trip.id, truck_id=f"'{other.id}'")
+    assert attack(copy) == "one_live_trip_per_vehicle"
+
+
+def test_one_live_trip_per_driver_also_at_the_drop(trip, balu):
+    driver = make_driver(balu, "+919000000005")
+    Trip.objects.update(driver=driver)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE orders_trip SET status = 'at_drop'")
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    other = trip.order.trucks.exclude(id=trip.truck_id).get()
+    vehicle = make_vehicle(balu)
+    copy = copy_of("orders_trip", trip.id, truck_id=f"'{other.id}'", vehicle_id=f"'{vehicle.id}'")
+    assert attack(copy) == "one_live_trip_per_driver"
+
+
+def test_one_truck_is_filled_once(trip, balu):
+    vehicle = make_vehicle(balu)
+    copy = copy_of("orders_trip", trip.id, vehicle_id=f"'{vehicle.id}'", driver_id="NULL")
+    assert attack(copy) == "one_truck_filled_once"
+
+
+def test_one_offer_per_order_and_transporter(trip):
+    offer = Offer.objects.first()
+    assert attack(copy_of("orders_offer", offer.id)) == "one_offer_per_order_and_transporter"
+
+
+def test_a_trips_vehicle_belongs_to_the_offered_fleet_and_has_the_wanted_type(trip, balu, chitra):
+    other = trip.order.trucks.exclude(id=trip.truck_id).get()
+    stranger, wrong = vehicle_ids(chitra)[0], make_vehicle(balu, "tipper-20-24-t")
+    for vehicle_id in (stranger, wrong.id):
+        copy = copy_of(
+            "orders_trip", trip.id, truck_id=f"'{other.id}'", vehicle_id=f"'{vehicle_id}'"
+        )
+        assert attack(copy) == "trip_vehicle_of_fleet_and_type"
+    copy = copy_of(
+        "orders_trip",
+        trip.id,
+        truck_id=f"'{other.id}'",
+        vehicle_id=f"'{wrong.id}'",
+        vehicle_type_id="'tipper-20-24-t'",
+    )
+    assert attack(copy) == "trip_truck_of_order_and_type"
+
+
+def test_a_trips_driver_belongs_to_its_fleet(trip, chitra):
+    driver = make_driver(chitra, "+919000000006")
+    rule = attack("UPDATE orders_trip SET driver_id = %s", driver.id)
+    assert rule == "trip_driver_of_fleet"
+
+
+def test_a_trip_comes_only_by_an_offer(trip):
+    other = trip.order.trucks.exclude(id=trip.truck_id).get()
+    fleet = make_captain("+919000000011", "Farid")
+    copy = copy_of(
+        "orders_trip",
+        trip.id,
+        truck_id=f"'{other.id}'",
+        transporter_id=f"'{fleet.id}'",
+        vehicle_id=f"'{vehicle_ids(fleet)[0]}'",
+        driver_id="NULL",
+    )
+    assert attack(copy) == "trip_only_by_offer"
+
+
+def test_a_vehicle_that_was_on_a_trip_keeps_its_type_and_fleet(trip, chitra):
+    sql = "UPDATE transporters_vehicle SET vehicle_type_id = 'tipper-20-24-t' WHERE id = %s"
+    assert attack(sql, trip.vehicle_id) == "trip_vehicle_of_fleet_and_type"
+    sql = "UPDATE transporters_vehicle SET transporter_id = %s WHERE id = %s"
+    assert attack(sql, chitra.id, trip.vehicle_id) == "trip_vehicle_of_fleet_and_type"
+
+
+def test_ended_orders_and_trucks_never_revive(asha):
+    order = make_order(asha)
+    overdue(order)
+    expire(order.id)
+    back = "UPDATE orders_order SET status = 'broadcasting', ended_at = NULL WHERE id = %s"
+    assert attack(back, order.id) == "orders_order_legal_move"
+    back = "UPDATE orders_truckrequest SET status = 'searching' WHERE order_id = %s"
+    assert attack(back, order.id) == "orders_truckrequest_legal_move"
+
+
+def test_a_trip_makes_no_illegal_move(trip):
+    assert attack("UPDATE orders_trip SET status = 'at_drop'") == "orders_trip_legal_move"
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE orders_trip SET status = 'cancelled', ended_at = now()")
+    back = "UPDATE orders_trip SET status = 'assigned', ended_at = NULL"
+    assert attack(back) == "orders_trip_legal_move"
+
+
+def test_what_was_agreed_never_changes(trip):
+    for table, column in (
+        ("orders_order", "fare_paise = fare_paise + 1"),
+        ("orders_truckrequest", "fare_paise = fare_paise + 1"),
+        ("orders_truckrequest", "payout_paise = 1"),
+    ):
+        assert attack(f"UPDATE {table} SET {column}") == f"{table}_frozen"
+    assert attack("UPDATE orders_trip SET vehicle_id = gen_random_uuid()") == "orders_trip_frozen"
+    assert attack("DELETE FROM orders_fact") == "orders_fact_frozen"
+    assert Fact.objects.exists()
+
+
+def test_counters_and_money_stay_within_bounds(trip):
+    for change, rule in (
+        ("trucks_filled = 3", "order_trucks"),
+        ("trucks_searching = 51", "order_trucks"),
+        ("payable_paise = fare_paise + 1", "order_money"),
+        ("captain_share_paise = cancel_fee_paise + 1", "order_money"),
+        ("expires_at = created_at", "order_deadline_after_start"),
+        ("slot = 51", "order_slot"),
+        ("ended_at = now()", "order_ended_has_nothing_open"),
+    ):
+        assert attack(f"UPDATE orders_order SET {change}") == rule
+
+
+def test_a_completed_trip_has_its_proof(trip):
+    with connection.cursor() as cursor:
+        for status in ("at_pickup", "in_transit", "at_drop"):
+            cursor.execute("UPDATE orders_trip SET status = %s", [status])
+    done = "UPDATE orders_trip SET status = 'completed', ended_at = now()"
+    assert attack(done) == "trip_completed_has_proof"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("table", "machine"),
+    [
+        ("orders_order", states.ORDER),
+        ("orders_truckrequest", states.TRUCK),
+        ("orders_offer", states.OFFER),
+        ("orders_trip", states.TRIP),
+    ],
+)
+def test_the_triggers_know_the_same_arrows_as_the_code(table, machine):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tgargs FROM pg_trigger WHERE tgname = %s",
+            [f"{table}_legal_move"],
+        )
+        ((arguments,),) = cursor.fetchall()
+    arrows = json.loads(bytes(arguments).split(b"\0")[1])
+    assert {s: set(n) for s, n in arrows.items()} == {
+        s: set(n) for s, n in machine.arrows.items() if n
+    }
