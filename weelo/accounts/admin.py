@@ -1,0 +1,165 @@
+"""People, their sessions and messages in the admin. No code, hash or token is shown."""
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from weelo.accounts import phones, sessions
+from weelo.accounts.models import Device, OneTimeCode, Session, SmsMessage, User
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+    PeopleAdmin = UserAdmin[User]
+    ChangeForm = UserChangeForm[User]
+    CreationForm = AdminUserCreationForm[User]
+else:
+    ModelAdmin, PeopleAdmin = admin.ModelAdmin, UserAdmin
+    ChangeForm, CreationForm = UserChangeForm, AdminUserCreationForm
+
+
+class UserForm(ChangeForm):
+    """Any person; most have a phone and neither username nor password."""
+
+    class Meta:
+        model = User
+        fields = "__all__"
+
+    def clean_phone(self) -> str | None:
+        """E.164 from any common form."""
+        phone = self.cleaned_data["phone"]
+        try:
+            return phones.e164(phone) if phone else None
+        except phones.BadPhone as fault:
+            raise forms.ValidationError(str(fault)) from fault
+
+
+class StaffForm(CreationForm):
+    """A new dispatcher; everybody else comes by the phone."""
+
+    class Meta:
+        model = User
+        fields = ("username",)
+
+
+@admin.register(User)
+class PersonAdmin(PeopleAdmin):
+    """Blocking goes through the verb, which also ends the sessions."""
+
+    form = UserForm
+    add_form = StaffForm
+    list_display = ("__str__", "phone", "username", "is_staff", "is_active", "created_at")
+    list_filter = ("is_staff", "is_active", "created_at")
+    search_fields = ("phone", "username", "name", "id")
+    search_help_text = "Phone, username, name or id"
+    ordering = ("-created_at",)
+    readonly_fields = ("id", "is_active", "created_at", "last_login")
+    actions = ("block", "unblock")
+    fieldsets = (
+        (None, {"fields": ("id", "phone", "name", "is_active", "max_active_orders")}),
+        ("Staff", {"fields": ("username", "password", "is_staff", "is_superuser")}),
+        ("Permissions", {"fields": ("groups", "user_permissions"), "classes": ("collapse",)}),
+        ("Times", {"fields": ("created_at", "last_login")}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("username", "name", "usable_password", "password1", "password2")}),
+        (None, {"fields": ("is_staff",)}),
+    )
+
+    @admin.action(description="Block: end all sessions, refuse new ones", permissions=["change"])
+    def block(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        """Shut out the chosen people, except whoever chose them."""
+        by = _staff(request)
+        for person in people.exclude(pk=by.pk):
+            sessions.block(person, by)
+            self.log_change(request, person, "Blocked.")
+            self.message_user(request, f"{person} is blocked.", messages.WARNING)
+
+    @admin.action(description="Unblock: may sign in again", permissions=["change"])
+    def unblock(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        """Let the chosen people in again."""
+        for person in people:
+            sessions.unblock(person, _staff(request))
+            self.log_change(request, person, "Unblocked.")
+            self.message_user(request, f"{person} may sign in again.")
+
+
+class ReadOnly(ModelAdmin):
+    """What the product writes and people only look at."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnly):
+    """Which devices are signed in, and why others are not any more."""
+
+    list_display = ("user", "device_name", "created_at", "last_seen_at", "expires_at", "revoked_at")
+    list_filter = ("revoke_reason", "created_at", "last_seen_at")
+    list_select_related = ("user",)
+    search_fields = ("user__phone", "user__name", "device_name", "id")
+    actions = ("end",)
+
+    def has_end_permission(self, request: HttpRequest) -> bool:
+        """Whether staff may sign people out: those who may change sessions."""
+        return _staff(request).has_perm("accounts.change_session")
+
+    @admin.action(description="End these sessions", permissions=["end"])
+    def end(self, request: HttpRequest, chosen: QuerySet[Session]) -> None:
+        """Sign out the chosen devices."""
+        for session in chosen.select_related("user"):
+            sessions.end(session.user, session.pk, "ended by staff")
+            self.log_change(request, session, "Ended.")
+
+
+@admin.register(OneTimeCode)
+class OneTimeCodeAdmin(ReadOnly):
+    """When codes were made and how often they were guessed."""
+
+    list_display = ("id", "phone", "created_at", "expires_at", "tries", "used_at")
+    list_filter = ("created_at", "tries")
+    search_fields = ("phone",)
+    exclude = ("code_hash",)
+
+
+@admin.register(Device)
+class DeviceAdmin(ReadOnly):
+    """Who can be pushed to."""
+
+    list_display = ("session", "platform", "updated_at")
+    list_filter = ("platform", "updated_at")
+    list_select_related = ("session",)
+    search_fields = ("session__user__phone", "session__user__name")
+    exclude = ("push_token",)
+
+
+@admin.register(SmsMessage)
+class SmsMessageAdmin(ReadOnly):
+    """Which messages wait, left or failed; the text only once its code is out of it."""
+
+    list_display = ("id", "to", "template", "created_at", "tries", "sent_at", "failed_at", "error")
+    list_filter = ("template", "created_at", "sent_at", "failed_at")
+    search_fields = ("to", "error")
+    fields = ("to", "template", "shown_text", "created_at", "expires_at", "next_try_at", "tries")
+    readonly_fields = ("shown_text",)
+
+    @admin.display(description="Text")
+    def shown_text(self, message: SmsMessage) -> str:
+        """The text, unless it still carries a secret."""
+        return "(carries a code until it is sent)" if message.code else message.text
+
+
+def _staff(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)
+    return request.user

@@ -1,0 +1,85 @@
+"""Who is calling: from a Bearer token to the session and its user, in one query."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from weelo.accounts import tokens
+from weelo.accounts.models import Session, User
+from weelo.accounts.sessions import NotSignedIn
+from weelo.lib import limits
+
+
+class BearerAuthentication(BaseAuthentication):
+    """DRF's `request.user` is the User, `request.auth` the Session.
+
+    A call with a valid token is counted against the general limit of its user right here, before
+    permissions are looked at and the body is parsed, so that no refusal is free of it.
+    """
+
+    def authenticate(self, request: Request) -> tuple[User, Session] | None:
+        """None without a token. Raises NotSignedIn (401) and RateLimited (429)."""
+        scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if not scheme:
+            return None
+        session = authenticate_token(token) if scheme.lower() == "bearer" else None
+        if session is None:
+            raise NotSignedIn("The access token does not hold any more. Refresh it or sign in.")
+        limits.charge(request._request, general_limit(session.user), session.user_id.hex)
+        return session.user, session
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+def user_of(request: Request) -> User:
+    """Who called a view that lets only signed-in people in."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+def session_of(request: Request) -> Session:
+    """The session of the call's token, in a view that lets only signed-in people in."""
+    assert isinstance(request.auth, Session)
+    return request.auth
+
+
+def authenticate_token(token: str) -> Session | None:
+    """The live session of an access token, or None: altered, too old, ended, or user blocked.
+
+    One query, which also brings `session.user` and, if there is one, `session.user.transporter`.
+    """
+    session_id = tokens.session_of_access(token)
+    if session_id is None:
+        return None
+    # The transporter by its name only: accounts knows nothing of the floors above.
+    found = _live().select_related("user__transporter").filter(pk=session_id)
+    return found.first()
+
+
+def session_is_live(session_id: UUID) -> bool:
+    """Whether the session still opens doors: not ended, not too old, its user not blocked."""
+    return session_id in live_sessions([session_id])
+
+
+def live_sessions(session_ids: Collection[UUID]) -> set[UUID]:
+    """Those of the sessions that still open doors; what the sockets ask every 30 s, at once."""
+    return set(_live().filter(pk__in=session_ids).values_list("pk", flat=True))
+
+
+def general_limit(user: User) -> limits.Limit:
+    """How many calls a user may make in any 60 s."""
+    if hasattr(user, "transporter"):
+        return limits.Limit("captain", settings.LIMIT_CAPTAIN)
+    return limits.Limit("customer", settings.LIMIT_CUSTOMER)
+
+
+def _live() -> QuerySet[Session]:
+    return Session.objects.filter(
+        revoked_at__isnull=True, expires_at__gt=Now(), user__is_active=True
+    )
