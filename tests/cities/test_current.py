@@ -29,7 +29,7 @@ def card(version, starts_in, **fields):
     )
 
 
-def test_everything_is_read_in_one_statement(catalogue, django_assert_num_queries):
+def test_everything_is_read_in_one_statement(two_cities, django_assert_num_queries):
     with django_assert_num_queries(1):
         here = for_confirm(*BENGALURU, ["open-17-ft", "lcv-open-17-ft"])
         assert here.city.slug == "bengaluru"
@@ -44,34 +44,34 @@ def test_everything_is_read_in_one_statement(catalogue, django_assert_num_querie
     assert here.policy_id == DispatchPolicy.objects.get(city="bengaluru").id
 
 
-def test_now_is_the_databases_clock(catalogue, wrong_clock):
+def test_now_is_the_databases_clock(two_cities, wrong_clock):
     here = for_confirm(*BENGALURU, [])
     assert abs(here.now - database_now()) < timedelta(minutes=1)
 
 
-def test_a_point_outside_every_area_has_no_city(catalogue):
+def test_a_point_outside_every_area_has_no_city(two_cities):
     assert for_confirm(*SEA, ["open-17-ft"]) is None
 
 
-def test_a_closed_city_serves_nobody(catalogue):
+def test_a_closed_city_serves_nobody(two_cities):
     City.objects.filter(slug="bengaluru").update(is_open=False)
     assert for_confirm(*BENGALURU, ["open-17-ft"]) is None
 
 
-def test_a_city_without_a_card_in_force_serves_nobody(catalogue):
+def test_a_city_without_a_card_in_force_serves_nobody(two_cities):
     RateCard.objects.filter(city="bengaluru").delete()
     card(1, timedelta(hours=1))
     assert for_confirm(*BENGALURU, ["open-17-ft"]) is None
 
 
-def test_the_card_in_force_is_the_one_that_started_last(catalogue):
+def test_the_card_in_force_is_the_one_that_started_last(two_cities):
     card(2, timedelta(hours=-1))
     card(3, timedelta(hours=-2))
     card(4, timedelta(hours=1))
     assert for_confirm(*BENGALURU, []).rate_card.version == 2
 
 
-def test_of_two_cards_that_start_together_the_later_version_holds(catalogue):
+def test_of_two_cards_that_start_together_the_later_version_holds(two_cities):
     start = RateCard.objects.get(city="bengaluru").effective_from
     RateCard.objects.create(
         city_id="bengaluru", version=2, effective_from=start, rates={}, multipliers={}
@@ -79,12 +79,12 @@ def test_of_two_cards_that_start_together_the_later_version_holds(catalogue):
     assert for_confirm(*BENGALURU, []).rate_card.version == 2
 
 
-def test_the_newest_policy_is_named(catalogue):
+def test_the_newest_policy_is_named(two_cities):
     newest = DispatchPolicy.objects.create(city_id="bengaluru", version=2, values=FIRST_POLICY)
     assert for_confirm(*BENGALURU, []).policy_id == newest.id
 
 
-def test_types_that_are_unknown_inactive_or_without_a_price_are_missing(catalogue):
+def test_types_that_are_unknown_inactive_or_without_a_price_are_missing(two_cities):
     VehicleType.objects.filter(slug="open-19-ft").update(is_active=False)
     VehicleType.objects.create(
         slug="open-21-ft", category="open", name="Open 21 ft", capacity_min_kg=1, capacity_kg=2

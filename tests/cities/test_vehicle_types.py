@@ -6,7 +6,7 @@ from django.core.cache import cache
 from weelo.cities import cached
 from weelo.cities.models import VehicleType
 
-pytestmark = pytest.mark.usefixtures("catalogue")
+pytestmark = pytest.mark.usefixtures("two_cities")
 PATH = "/api/v1/vehicle-types"
 
 

@@ -35,8 +35,7 @@ def city_at(lat: float, lng: float, now: datetime) -> CityNow | None:
         return None
     city = City(**found["city"])
     card = RateCard(city=city, **in_force[0])
-    types = priced(card, vehicle_types())
-    return CityNow(city, card, found["policy_id"], types, now)
+    return CityNow(city, card, found["policy_id"], priced(card, found["types"]), now)
 
 
 def vehicle_types() -> list[dict[str, Any]]:
@@ -95,7 +94,7 @@ def _city_of(cell: int) -> str | None:
 
 
 def _city(slug: str) -> dict[str, Any] | None:
-    """A city, its policy and its rate cards, newest first: also those that come into force."""
+    """A city, its policy, the types, its rate cards, newest first: also those yet to begin."""
     city = City.objects.filter(slug=slug).values().first()
     if city is None:
         return None
@@ -104,6 +103,7 @@ def _city(slug: str) -> dict[str, Any] | None:
     return {
         "city": city,
         "policy_id": policies.values_list("id", flat=True).first(),
+        "types": _types(),
         "rate_cards": list(cards.values("id", "version", "effective_from", "rates", "multipliers")),
     }
 
