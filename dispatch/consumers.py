@@ -14,16 +14,10 @@ from weelo.accounts.models import Session, User
 from weelo.accounts.permissions import WrongRole, is_captain, is_driver
 from weelo.events.consumers import BaseConsumer, Command
 from weelo.events.models import Role
+from weelo.lib.bodies import checked
 from weelo.lib.problems import Invalid
 
 Payload = dict[str, Any]
-
-
-def _checked(serializer_class: Any, payload: Payload) -> Payload:
-    serializer = serializer_class(data=payload)
-    serializer.is_valid(raise_exception=True)
-    data: Payload = serializer.validated_data
-    return data
 
 
 def _offer_id(payload: Payload) -> UUID:
@@ -45,8 +39,8 @@ def _captain(session: Session) -> UUID:
 
 
 def accept_command(session: Session, payload: Payload) -> Payload:
-    """`{"type": "accept", "offer_id", "vehicle_ids", "driver_ids"?}`, as POST offers/{id}/accept."""
-    body = _checked(serializers.AcceptSerializer, payload)
+    """`{"type": "accept", "offer_id", "vehicle_ids", "driver_ids"?}`."""
+    body = checked(serializers.AcceptSerializer, payload)
     drivers = body.get("driver_ids", ())
     won = accept(_captain(session), _offer_id(payload), body["vehicle_ids"], drivers)
     return {"trips": won.trips, "trucks_left": won.trucks_left}
@@ -54,20 +48,20 @@ def accept_command(session: Session, payload: Payload) -> Payload:
 
 def decline_command(session: Session, payload: Payload) -> Payload:
     """`{"type": "decline", "offer_id", "reason"?}`."""
-    body = _checked(serializers.ReasonSerializer, payload)
+    body = checked(serializers.ReasonSerializer, payload)
     return decline(_captain(session), _offer_id(payload), body["reason"])
 
 
 def status_command(session: Session, payload: Payload) -> Payload:
     """`{"type": "status", "trip_id", "status", "start_code"?, "proof"?}`."""
-    body = _checked(serializers.StepSerializer, payload)
+    body = checked(serializers.StepSerializer, payload)
     wanted = Step(body["status"], body["start_code"], body.get("proof"))
     return step(session.user, _id(payload, "trip_id"), wanted)
 
 
 def availability_command(session: Session, payload: Payload) -> Payload:
     """`{"type": "availability", "online"}`."""
-    body = _checked(AvailabilitySerializer, payload)
+    body = checked(AvailabilitySerializer, payload)
     return availability.set_online(_captain(session), online=body["online"])
 
 

@@ -30,7 +30,7 @@ from orders.states import (
     TruckStatus,
 )
 from orders.trucks import counting, held, held_trips, status_at, with_held_trips
-from weelo.events.deliver import deliver
+from weelo.events.deliver import Message, deliver
 from weelo.lib.problems import NotFound
 from weelo.lib.wire import rfc3339
 from weelo.lib.writes import write_together
@@ -73,7 +73,7 @@ class Change:
     dropped: list[Trip] = field(default_factory=list)
     expired: list[TruckRequest] = field(default_factory=list)
     former_drivers: dict[UUID, set[UUID]] = field(default_factory=dict)
-    more: list[messages.Message] = field(default_factory=list)
+    more: list[Message] = field(default_factory=list)
     _added: list[Any] = field(default_factory=list)
     _touched: dict[Any, set[str]] = field(default_factory=dict)
 

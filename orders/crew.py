@@ -16,8 +16,8 @@ def vehicles_for(change: Change, fleet: Transporter, ids: Sequence[UUID]) -> lis
     """The vehicles asked for, in that order. Raises VehicleBusy, WrongVehicle."""
     live = Trip.objects.filter(vehicle=OuterRef("pk"), status__in=TRIP_LIVE)
     found = fleet.vehicles.filter(id__in=ids).annotate(is_busy=Exists(live)).in_bulk()
-    vehicles = [found[id_] for id_ in ids if id_ in found]
-    busy = [str(vehicle.id) for vehicle in vehicles if vehicle.is_busy]  # type: ignore[attr-defined]
+    vehicles: list[Vehicle] = [found[id_] for id_ in ids if id_ in found]
+    busy = [str(vehicle.id) for vehicle in found.values() if vehicle.is_busy]
     if busy:
         raise VehicleBusy("These vehicles are on another trip. Choose free ones.", vehicle_ids=busy)
     wanted = {truck.vehicle_type_id for truck in change.trucks}
@@ -34,7 +34,7 @@ def vehicles_for(change: Change, fleet: Transporter, ids: Sequence[UUID]) -> lis
             "Every vehicle must be yours, in service, with valid papers and of a wanted type.",
             vehicle_ids=bad or [str(id_) for id_ in ids],
         )
-    return vehicles
+    return list(vehicles)
 
 
 def drivers_for(
@@ -50,7 +50,7 @@ def drivers_for(
     live = Trip.objects.filter(driver=OuterRef("pk"), status__in=TRIP_LIVE)
     found = fleet.drivers.filter(id__in=asked, is_active=True).annotate(is_busy=Exists(live))
     drivers = found.in_bulk()
-    busy = [str(driver.id) for driver in drivers.values() if driver.is_busy]  # type: ignore[attr-defined]
+    busy = [str(driver.id) for driver in drivers.values() if driver.is_busy]
     if busy or len(set(asked)) != len(asked):
         raise DriverBusy("A driver has one trip at a time. Choose free ones.", driver_ids=busy)
     today = change.now.date()

@@ -119,7 +119,7 @@ def _driver(trip: Trip) -> Payload:
     return _person(trip.transporter.owner, trip.transporter.business_name)
 
 
-# --- one trip or offer, for its captain ------------------------------------------------------------
+# --- one trip or offer, for its captain -------------------------------------------------------
 
 
 def trip_for_captain(trip: Trip, order: Order, truck: TruckRequest) -> Payload:
@@ -205,7 +205,7 @@ def _lines(trucks: Sequence[TruckRequest], *, with_money: bool) -> list[Payload]
     return lines
 
 
-# --- who hears what after a change ------------------------------------------------------------------
+# --- who hears what after a change ------------------------------------------------------------
 
 
 @dataclass(frozen=True)

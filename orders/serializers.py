@@ -138,7 +138,7 @@ class DisputeSerializer(serializers.Serializer[Any]):
     notes = serializers.CharField(max_length=2000, required=False, allow_blank=True, default="")
 
 
-# --- answers, for the schema ------------------------------------------------------------------------
+# --- answers, for the schema ------------------------------------------------------------------
 
 
 class RegistrationAnswer(serializers.Serializer[Any]):
@@ -223,7 +223,7 @@ class TimelineAnswer(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
     kind = serializers.CharField()
     by = serializers.CharField()
-    data = serializers.JSONField()
+    data = serializers.JSONField()  # type: ignore[assignment]
 
 
 class WaveAnswer(serializers.Serializer[Any]):
@@ -232,7 +232,7 @@ class WaveAnswer(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
     radius_m = serializers.IntegerField()
     policy_version = serializers.IntegerField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     told = serializers.JSONField()
     skipped = serializers.JSONField()
 

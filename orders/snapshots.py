@@ -4,12 +4,11 @@ Reading writes nothing: an overdue order is shown as expired whether or not that
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -17,6 +16,7 @@ from orders import messages
 from orders.models import Fact, Offer, Order, Trip, TruckRequest
 from orders.states import OFFER_LISTED, ORDER_ACTIVE, TRIP_LIVE
 from orders.trucks import status_at, with_held_trips
+from transporters.messages import standing
 from transporters.models import Transporter
 from weelo.lib.problems import NotFound
 from weelo.lib.wire import rfc3339
@@ -24,15 +24,6 @@ from weelo.lib.wire import rfc3339
 Payload = dict[str, Any]
 RECENT_TRIPS = timedelta(hours=1)
 LAST_ORDER = timedelta(hours=24)
-
-
-def database_clock() -> datetime:
-    """The database's time, for answers without a row of their own."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT statement_timestamp()")
-        (now,) = cursor.fetchone()
-    clock: datetime = now
-    return clock
 
 
 # --- the customer ------------------------------------------------------------------------------
@@ -54,7 +45,7 @@ def loaded(order: Order) -> tuple[Sequence[TruckRequest], datetime]:
     return order.loaded, order.now  # type: ignore[attr-defined]
 
 
-def order_payloads(orders: Sequence[Order]) -> list[Payload]:
+def order_payloads(orders: Iterable[Order]) -> list[Payload]:
     """The orders as their customer sees them."""
     return [messages.order_payload(order, *loaded(order)) for order in orders]
 
@@ -169,18 +160,9 @@ def captain_snapshot(user_id: UUID) -> Payload:
     fleet = Transporter.objects.filter(owner_id=user_id).first()
     recent = Q(status__in=TRIP_LIVE) | Q(ended_at__gt=Now() - RECENT_TRIPS)
     return {
-        "transporter": transporter_payload(fleet) if fleet else None,
+        "transporter": standing(fleet, fleet.vehicles.order_by("created_at", "id"))
+        if fleet
+        else None,
         "offers": offers_of(user_id) if fleet else [],
         "trips": [trip_payload(trip) for trip in trips_of(user_id).filter(recent)],
-    }
-
-
-def transporter_payload(fleet: Transporter) -> Payload:
-    """A fleet as its captain's app shows it."""
-    return {
-        "id": fleet.id,
-        "business_name": fleet.business_name,
-        "kyc_status": fleet.kyc_status,
-        "kyc_reason": fleet.kyc_reason or None,
-        "online": fleet.is_online,
     }

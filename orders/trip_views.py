@@ -1,6 +1,6 @@
 """The HTTP doors to offers and trips: parse, one verb, serialize."""
 
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -17,28 +17,29 @@ from orders.verbs.decline import decline
 from orders.verbs.drive import set_driver
 from orders.verbs.give_back import give_back
 from orders.verbs.steps import Step, check_stop, step
-from orders.views import checked
+from weelo.accounts.authentication import user_of
 from weelo.accounts.permissions import IsCaptain, IsDriverOrCaptain
+from weelo.lib.bodies import checked
 from weelo.lib.problems import NotFound
 
 
 class CaptainView(APIView):
     """A door for captains."""
 
-    permission_classes: ClassVar[list[Any]] = [IsCaptain]
+    permission_classes = (IsCaptain,)
 
 
 class TripDoor(APIView):
     """A door for captains and drivers."""
 
-    permission_classes: ClassVar[list[Any]] = [IsDriverOrCaptain]
+    permission_classes = (IsDriverOrCaptain,)
 
 
 class OffersView(CaptainView):
     @extend_schema(responses=serializers.OffersAnswer)
     def get(self, request: Request) -> Response:
         """The captain's offers whose order still seeks."""
-        offers = snapshots.offers_of(request.user.pk)
+        offers = snapshots.offers_of(user_of(request).id)
         return Response({"next": None, "previous": None, "results": offers})
 
 
@@ -46,15 +47,15 @@ class OfferView(CaptainView):
     @extend_schema(responses=serializers.OfferAnswer)
     def get(self, request: Request, offer_id: UUID) -> Response:
         """One offer."""
-        return Response(snapshots.offer_of(request.user.pk, offer_id))
+        return Response(snapshots.offer_of(user_of(request).id, offer_id))
 
 
 class AcceptView(CaptainView):
     @extend_schema(request=serializers.AcceptSerializer, responses=serializers.AcceptAnswer)
     def post(self, request: Request, offer_id: UUID) -> Response:
         """Take trucks of an order."""
-        body = checked(serializers.AcceptSerializer, request)
-        won = accept(request.user.pk, offer_id, body["vehicle_ids"], body.get("driver_ids", ()))
+        body = checked(serializers.AcceptSerializer, request.data)
+        won = accept(user_of(request).id, offer_id, body["vehicle_ids"], body.get("driver_ids", ()))
         return Response({"trips": won.trips, "trucks_left": won.trucks_left})
 
 
@@ -62,19 +63,19 @@ class DeclineView(CaptainView):
     @extend_schema(request=serializers.ReasonSerializer, responses=serializers.DeclineAnswer)
     def post(self, request: Request, offer_id: UUID) -> Response:
         """Say no to an offer."""
-        body = checked(serializers.ReasonSerializer, request)
-        return Response(decline(request.user.pk, offer_id, body["reason"]))
+        body = checked(serializers.ReasonSerializer, request.data)
+        return Response(decline(user_of(request).id, offer_id, body["reason"]))
 
 
 class TripsView(ListAPIView[Trip]):
     """The trips of a captain or driver, newest first; `live=true` for those under way."""
 
-    permission_classes: ClassVar[list[Any]] = [IsDriverOrCaptain]
+    permission_classes = (IsDriverOrCaptain,)
     serializer_class = serializers.TripAnswer
     ordering = ("-won_at", "id")
 
     def get_queryset(self) -> Any:
-        trips = snapshots.trips_of(self.request.user.pk)
+        trips = snapshots.trips_of(user_of(self.request).id)
         if self.request.query_params.get("live") in ("1", "true"):
             return trips.filter(status__in=TRIP_LIVE)
         return trips
@@ -90,7 +91,7 @@ class TripView(TripDoor):
     @extend_schema(responses=serializers.TripAnswer)
     def get(self, request: Request, trip_id: UUID) -> Response:
         """One trip."""
-        trip = snapshots.trips_of(request.user.pk).filter(id=trip_id).first()
+        trip = snapshots.trips_of(user_of(request).id).filter(id=trip_id).first()
         if trip is None:
             raise NotFound("There is no such trip of yours.")
         return Response(snapshots.trip_payload(trip))
@@ -100,30 +101,30 @@ class StepView(TripDoor):
     @extend_schema(request=serializers.StepSerializer, responses=serializers.TripAnswer)
     def post(self, request: Request, trip_id: UUID) -> Response:
         """Take a trip one step on."""
-        body = checked(serializers.StepSerializer, request)
+        body = checked(serializers.StepSerializer, request.data)
         wanted = Step(body["status"], body["start_code"], body.get("proof"))
-        return Response(step(request.user, trip_id, wanted))
+        return Response(step(user_of(request), trip_id, wanted))
 
 
 class StopView(TripDoor):
     @extend_schema(request=serializers.StopSerializer, responses=serializers.TripAnswer)
     def post(self, request: Request, trip_id: UUID, number: int) -> Response:
         """Check off a stop on the way."""
-        body = checked(serializers.StopSerializer, request)
-        return Response(check_stop(request.user, trip_id, number, body["state"]))
+        body = checked(serializers.StopSerializer, request.data)
+        return Response(check_stop(user_of(request), trip_id, number, body["state"]))
 
 
 class GiveBackView(CaptainView):
     @extend_schema(request=serializers.ReasonSerializer, responses=serializers.TripAnswer)
     def post(self, request: Request, trip_id: UUID) -> Response:
         """Give a won truck back before the pickup is done."""
-        body = checked(serializers.ReasonSerializer, request)
-        return Response(give_back(request.user.pk, trip_id, body["reason"]))
+        body = checked(serializers.ReasonSerializer, request.data)
+        return Response(give_back(user_of(request).id, trip_id, body["reason"]))
 
 
 class TripDriverView(CaptainView):
     @extend_schema(request=serializers.TripDriverSerializer, responses=serializers.TripAnswer)
     def put(self, request: Request, trip_id: UUID) -> Response:
         """Say who drives."""
-        body = checked(serializers.TripDriverSerializer, request)
-        return Response(set_driver(request.user.pk, trip_id, body["driver_id"]))
+        body = checked(serializers.TripDriverSerializer, request.data)
+        return Response(set_driver(user_of(request).id, trip_id, body["driver_id"]))

@@ -18,7 +18,9 @@ def with_held_trips(trucks: QuerySet[TruckRequest]) -> QuerySet[TruckRequest]:
     not_cancelled = ~Q(trips__status=TripStatus.CANCELLED)
     return (
         trucks.annotate(now=Now(), held=FilteredRelation("trips", condition=not_cancelled))
-        .select_related("held__vehicle", "held__driver", "held__transporter__owner")
+        .select_related(  # type: ignore[misc]
+            "held__vehicle", "held__driver", "held__transporter__owner"
+        )
         .order_by("order_id", "position")
     )
 

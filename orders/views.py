@@ -1,6 +1,6 @@
 """The HTTP doors to orders: parse, one verb, serialize."""
 
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -16,7 +16,10 @@ from orders.models import Actor, Order, Wave
 from orders.verbs.cancel import cancel
 from orders.verbs.confirm import confirm
 from orders.verbs.rate import dispute, rate
+from weelo.accounts.authentication import user_of
 from weelo.accounts.permissions import IsStaff
+from weelo.lib.bodies import checked
+from weelo.lib.clock import database_now
 from weelo.lib.problems import Invalid, NotFound
 from weelo.lib.wire import rfc3339
 
@@ -34,7 +37,7 @@ class OrdersView(ListAPIView[Order]):
     serializer_class = serializers.OrderAnswer
 
     def get_queryset(self) -> Any:
-        return snapshots.orders_of(self.request.user.pk)
+        return snapshots.orders_of(user_of(self.request).id)
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         page = self.paginate_queryset(self.get_queryset())
@@ -49,8 +52,8 @@ class OrdersView(ListAPIView[Order]):
     def post(self, request: Request) -> Response:
         """Confirm an order."""
         key = idempotency_key(request)
-        body = checked(serializers.ConfirmSerializer, request)
-        confirmed = confirm(request.user, body, key)
+        body = checked(serializers.ConfirmSerializer, request.data)
+        confirmed = confirm(user_of(request), body, key)
         headers = {"Location": f"/api/v1/orders/{confirmed.order['id']}"}
         if confirmed.replayed:
             headers["Idempotency-Replayed"] = "true"
@@ -61,27 +64,27 @@ class ActiveOrderView(APIView):
     @extend_schema(responses=serializers.ActiveAnswer)
     def get(self, request: Request) -> Response:
         """The customer's active orders, and the newest of them."""
-        snapshot = snapshots.customer_snapshot(request.user.pk)
+        snapshot = snapshots.customer_snapshot(user_of(request).id)
         fields = {name: snapshot[name] for name in ("order", "orders")}
-        return Response({**fields, "server_time": rfc3339(snapshots.database_clock())})
+        return Response({**fields, "server_time": rfc3339(database_now())})
 
 
 class OrderView(APIView):
     @extend_schema(responses=serializers.OrderAnswer)
     def get(self, request: Request, order_id: UUID) -> Response:
         """One order of the customer."""
-        return Response(snapshots.order_payload(request.user.pk, order_id))
+        return Response(snapshots.order_payload(user_of(request).id, order_id))
 
 
 class TimelineView(APIView):
     @extend_schema(responses=serializers.TimelineAnswer(many=True))
     def get(self, request: Request, order_id: UUID) -> Response:
         """What happened to an order, oldest first."""
-        return Response(snapshots.timeline(request.user.pk, order_id))
+        return Response(snapshots.timeline(user_of(request).id, order_id))
 
 
 class WavesView(APIView):
-    permission_classes: ClassVar[list[Any]] = [IsStaff]
+    permission_classes = (IsStaff,)
 
     @extend_schema(responses=serializers.WaveAnswer(many=True))
     def get(self, request: Request, order_id: UUID) -> Response:
@@ -109,14 +112,14 @@ class CancelOrderView(APIView):
     @extend_schema(request=serializers.CancelSerializer, responses=serializers.OrderAnswer)
     def post(self, request: Request, order_id: UUID, truck_id: UUID | None = None) -> Response:
         """Cancel an order, or one truck of it."""
-        body = checked(serializers.CancelSerializer, request)
-        by = By(Actor.CUSTOMER, request.user.pk)
+        body = checked(serializers.CancelSerializer, request.data)
+        by = By(Actor.CUSTOMER, user_of(request).id)
         order = cancel(
             by,
             order_id,
             truck_id=truck_id,
             reason=body["reason"],
-            customer_id=request.user.pk,
+            customer_id=user_of(request).id,
         )
         return Response(order)
 
@@ -125,8 +128,8 @@ class RatingView(APIView):
     @extend_schema(request=serializers.RatingSerializer, responses=serializers.RatingAnswer)
     def post(self, request: Request, trip_id: UUID) -> Response:
         """Rate a completed trip."""
-        body = checked(serializers.RatingSerializer, request)
-        return Response(rate(request.user.pk, trip_id, body["stars"], body["comment"]))
+        body = checked(serializers.RatingSerializer, request.data)
+        return Response(rate(user_of(request).id, trip_id, body["stars"], body["comment"]))
 
 
 class DisputeView(APIView):
@@ -135,17 +138,9 @@ class DisputeView(APIView):
     )
     def post(self, request: Request, trip_id: UUID) -> Response:
         """Open a dispute about a trip."""
-        body = checked(serializers.DisputeSerializer, request)
-        opened = dispute(request.user.pk, trip_id, body["reason"], body["notes"])
+        body = checked(serializers.DisputeSerializer, request.data)
+        opened = dispute(user_of(request).id, trip_id, body["reason"], body["notes"])
         return Response(opened, status.HTTP_201_CREATED)
-
-
-def checked(serializer_class: Any, request: Request) -> dict[str, Any]:
-    """The request's body as the serializer lets it through. Raises ValidationError."""
-    serializer = serializer_class(data=request.data)
-    serializer.is_valid(raise_exception=True)
-    data: dict[str, Any] = serializer.validated_data
-    return data
 
 
 def idempotency_key(request: Request) -> str:

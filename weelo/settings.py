@@ -5,6 +5,7 @@ Times are in seconds and distances in metres unless a name says otherwise.
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from environs import EnvValidationError
 from psycopg.conninfo import conninfo_to_dict
@@ -90,7 +91,7 @@ DATABASES = {
         # Threads of the http process keep their connection; the live process's threads come and
         # go, so there a pool holds them (a pool needs CONN_MAX_AGE 0).
         "CONN_MAX_AGE": 0 if WEELO_PROCESS == "live" else None,
-        "CONN_HEALTH_CHECKS": WEELO_PROCESS != "live",
+        "CONN_HEALTH_CHECKS": True,
         "DISABLE_SERVER_SIDE_CURSORS": env.flag(
             "PGBOUNCER", False, "Whether PgBouncer (transaction mode) stands in front."
         ),
@@ -101,8 +102,17 @@ DATABASES = {
                 f"-c lock_timeout=1s -c statement_timeout={_statement_timeout}"
                 " -c idle_in_transaction_session_timeout=5s"
             ),
+            # Given up quickly, since the pool waits longer and longer between its own tries to
+            # reconnect; the next caller starts a new one.
             **(
-                {"pool": {"min_size": 2, "max_size": DB_POOL_SIZE, "timeout": 2.0}}
+                {
+                    "pool": {
+                        "min_size": 2,
+                        "max_size": DB_POOL_SIZE,
+                        "timeout": 2.0,
+                        "reconnect_timeout": 1.0,
+                    }
+                }
                 if WEELO_PROCESS == "live"
                 else {}
             ),
@@ -363,7 +373,8 @@ _missing = [
 try:
     env.seal()
 except EnvValidationError as fault:
-    _faults = [f"  {name}: {'; '.join(why)}" for name, why in fault.error_messages.items()]
+    _messages: Any = fault.error_messages
+    _faults = [f"  {name}: {'; '.join(why)}" for name, why in _messages.items()]
 else:
     _faults = []
 _faults += [f"  {name}: must be set in production" for name in _missing]

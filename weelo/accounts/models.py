@@ -1,4 +1,4 @@
-"""Who is calling: users, one-time codes, sessions per device, text messages that wait to be sent."""
+"""Who is calling: users, one-time codes, sessions per device, and SMS that wait to be sent."""
 
 import uuid
 from datetime import datetime

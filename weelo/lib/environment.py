@@ -6,9 +6,11 @@ missing variables names ten. What was declared is kept for `.env.example` and `m
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from environs import Env, validate
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,13 @@ class Environment:
 
     def _read(
         self,
-        reader: Callable[..., Any],
+        reader: Callable[..., T | None],
         name: str,
-        default: Any,
+        default: T,
         meaning: str,
         secret: bool = False,
         **options: Any,
-    ) -> Any:
+    ) -> T:
         self.variables.append(Variable(name, meaning, default, secret))
         value = reader(name, default, **options)
         return default if value is None else value  # None: a fault, told by seal()

@@ -7,6 +7,7 @@ import hashlib
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from weelo.lib.redis import RedisAway, guarded
 
@@ -26,7 +27,7 @@ def courtesy_lock(name: str, *, ttl_s: int, pass_for: str = "") -> Iterator[bool
     try:
         with guarded() as redis:
             taken = bool(redis.set(key, token, nx=True, ex=ttl_s))
-            holder = b"" if taken else (redis.get(key) or b"")
+            holder: Any = b"" if taken else (redis.get(key) or b"")
     except RedisAway:
         yield True
         return

@@ -41,7 +41,7 @@ class RequestMiddleware:
         """Answer 500 under /api/ with nothing but the request id."""
         if not request.path.startswith("/api/"):
             return None
-        log.exception("request failed", path=request.path)
+        log.error("request failed", path=request.path, exc_info=exc)
         detail = "This is our fault, and it is logged. Quote the request id when you write to us."
         return problems.response(request, "OUR_FAULT", 500, detail)
 

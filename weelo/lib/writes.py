@@ -63,6 +63,6 @@ def _updates(rows: Iterable[tuple[models.Model, Iterable[str]]]) -> list[Part]:
     parts: list[Part] = []
     for (model, _), (values, keys) in groups.items():
         query = model._base_manager.filter(pk__in=keys).query.chain(sql.UpdateQuery)
-        query.add_update_values(values)
+        query.add_update_values(values)  # type: ignore[attr-defined]
         parts.append(query.get_compiler(DEFAULT_DB_ALIAS).as_sql())
     return parts
