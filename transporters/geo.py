@@ -35,6 +35,11 @@ def length_m(points: Iterable[Point]) -> float:
     return sum(metres(a, b) for a, b in pairwise(points))
 
 
+def holds_pole(centre: Point, radius_m: float) -> bool:
+    """Whether a pole lies within the radius: all longitudes then do, near it."""
+    return radius_m >= math.radians(90 - abs(centre.lat)) * EARTH_RADIUS_M
+
+
 def on_unit_sphere(point: Point) -> tuple[float, float, float]:
     """x, y, z on a sphere of radius 1, where straight distance grows with great-circle distance.
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from transporters.presence import index, twin
 from transporters.presence.seen import Fix, Member
@@ -47,7 +47,8 @@ def drop(transporter_id: UUID) -> None:
 def write_back() -> int:
     """Write what is held to PostgreSQL and return how many current points that were.
 
-    Raises DatabaseError and keeps everything for the next time.
+    Raises DatabaseError. When PostgreSQL is away everything is kept for the next time; what it
+    refuses is let go, since it would refuse it for ever, and the newer points behind it.
     """
     with _lock:
         newest, history = dict(_newest), list(_history)
@@ -55,7 +56,7 @@ def write_back() -> int:
         _history.clear()
     try:
         twin.write(newest, history)
-    except DatabaseError:
+    except (OperationalError, InterfaceError):
         with _lock:
             _newest.update({**newest, **_newest})
             _history[:0] = history
@@ -105,7 +106,9 @@ def _once() -> None:
         write_back()
         with suppress(RedisAway):  # looked at again soon; nearest() asks PostgreSQL meanwhile
             refill()
-    except DatabaseError as fault:
-        log.warning("positions not written back", error=str(fault).split("\n")[0])
+    except (OperationalError, InterfaceError) as fault:
+        log.warning("positions wait for postgres", error=str(fault).split("\n")[0])
+    except DatabaseError:
+        log.exception("positions refused by postgres")
     finally:
         connection.close()

@@ -70,7 +70,7 @@ def track(
     assert verdict.track is not None
     fix = verdict.newest
     listed = types if fix is not None else {}
-    place = (to_ms(fix.at), fix.lng, fix.lat) if fix else (0, 0, 0)
+    place = (to_ms(fix.at), _lng(fix.lng), fix.lat) if fix else (0, 0, 0)
     answer = _track(
         [f"presence:fix:{member.name}", _off(member.transporter_id), *_sets(listed)],
         [
@@ -152,7 +152,7 @@ def refill(places: Mapping[str, Collection[tuple[Member, Point, int]]]) -> None:
     """Put (member, point, at in ms) of each vehicle type in, where nothing newer is known."""
     for slug, rows in places.items():
         values = (
-            (member.name, at_ms, point.lng, point.lat, _off(member.transporter_id))
+            (member.name, at_ms, _lng(point.lng), point.lat, _off(member.transporter_id))
             for member, point, at_ms in rows
         )
         _refill(_sets([slug]), chain.from_iterable(values))
@@ -170,7 +170,7 @@ def _search(
     reach = radius_m * _REDIS_RADIUS + 1
     answer = _nearest(
         [_FILLED, *_sets(vehicle_types)],
-        [point.lng, point.lat, reach, want, _ttl_ms(), int(summary)],
+        [_lng(point.lng), point.lat, reach, want, _ttl_ms(), int(summary)],
     )
     return answer[0] == 1, answer[1:]
 
@@ -191,6 +191,11 @@ def _groups(groups: Iterable[Collection[Member]]) -> list[str | int]:
     for group in groups:
         listed += [len(group), *(member.name for member in group)]
     return listed
+
+
+def _lng(lng: float) -> float:
+    """Redis takes 180° but files it beyond its last cell, where no search looks."""
+    return -180.0 if lng >= 180.0 else lng
 
 
 def _off(transporter_id: UUID) -> str:

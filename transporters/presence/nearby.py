@@ -6,7 +6,7 @@ from uuid import UUID
 
 import structlog
 
-from transporters.geo import Point
+from transporters.geo import Point, holds_pole
 from transporters.presence import index, twin
 from transporters.presence.seen import Count, Fix, Member, Nearby, Seen
 from transporters.presence.track import from_ms
@@ -26,11 +26,11 @@ def nearest(point: Point, *, vehicle_types: Collection[str], radius_m: float, li
         filled, seen = index.nearest(point, types, radius_m, limit)
     except RedisAway as away:
         log.warning("nearest answered by postgres", reason=str(away))
-        return Nearby(
-            _order(twin.nearest(point, types, radius_m, limit), radius_m)[:limit], "postgres"
-        )
-    if filled:
+        filled, seen = False, []
+    # Redis' cells do not meet at a pole: a circle round one misses members.
+    if filled and not holds_pole(point, radius_m):
         return Nearby(_order(seen, radius_m)[:limit], "redis")
+    # A flushed index knows only who reported since; the newer point of each member counts.
     both = [*seen, *twin.nearest(point, types, radius_m, limit)]
     return Nearby(_order(both, radius_m)[:limit], "postgres")
 
@@ -43,7 +43,7 @@ def counts(point: Point, *, vehicle_types: Collection[str], radius_m: float) -> 
         filled, found = index.counts(point, types, radius_m)
     except RedisAway:
         return twin.counts(point, types, radius_m)
-    if filled:
+    if filled and not holds_pole(point, radius_m):
         return found
     other = twin.counts(point, types, radius_m)
     return {slug: max(found[slug], other[slug], key=_near) for slug in types}

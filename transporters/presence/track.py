@@ -13,6 +13,8 @@ from transporters.presence.seen import Fix
 MOST_SPEED_MPS = 55.0
 MOST_AHEAD = timedelta(seconds=60)  # a phone's clock may run ahead of ours by as much
 SECOND_MS = 1000  # within one, two points are taken
+# 1 cm; and nothing so close to 0 that PostgreSQL's trigonometry refuses it as underflow.
+DECIMALS = 7
 HISTORY_EVERY_MS = 15_000
 HISTORY_EVERY_M = 75.0
 HISTORY_AGE_MS = 24 * 3600 * SECOND_MS  # what a phone kept for longer is of no use to anybody
@@ -75,7 +77,8 @@ def read(raw: object, now: datetime) -> tuple[UUID | None, Fix] | None:
     if at.tzinfo is None or at > now + MOST_AHEAD:
         return None
     readings = (_reading(raw.get(key), most) for key, most in _READINGS)
-    return vehicle_id, Fix(lat, lng, min(at, now), *readings)
+    place = round(lat, DECIMALS), round(lng, DECIMALS)
+    return vehicle_id, Fix(*place, min(at, now), *readings)
 
 
 _READINGS = (("accuracy_m", 100_000.0), ("speed_mps", 2 * MOST_SPEED_MPS), ("heading", 360.0))
