@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 TIMEOUT_S = 3  # firebase-admin itself would wait for 120
+CLOCK_SKEW_S = 10  # a token that Google's clock has just made may lie in our future
 
 breaker = Breaker("firebase", failures=5, window_s=30, open_s=60)
 
 
 class FirebaseOff(Refusal):
-    """This installation has no Firebase project."""
+    """This installation has no Firebase project.
+
+    Sign in with a code by SMS.
+    """
 
     code = "FIREBASE_OFF"
     status = 404
@@ -37,7 +41,10 @@ class FirebaseOff(Refusal):
 
 
 class IdTokenWrong(Refusal):
-    """The ID token is altered, too old, of another project, or of a sign-in without a phone."""
+    """The ID token is altered, too old, of another project, or of a sign-in without a phone.
+
+    Let Firebase sign the phone in again and send the fresh ID token.
+    """
 
     code = "ID_TOKEN_WRONG"
     status = 401
@@ -64,7 +71,9 @@ def _claims(id_token: str) -> dict[str, Any]:
     from firebase_admin import auth  # noqa: PLC0415
 
     try:
-        claims: dict[str, Any] = auth.verify_id_token(id_token, app=_app())
+        claims: dict[str, Any] = auth.verify_id_token(
+            id_token, app=_app(), clock_skew_seconds=CLOCK_SKEW_S
+        )
     except auth.CertificateFetchError as fault:
         breaker.failed()
         log.warning("firebase keys not fetched", reason=str(fault)[:200])

@@ -61,7 +61,7 @@ def _told(kind: type[Refusal]) -> str:
 
 def _anywhere(method: str, operation: dict[str, Any]) -> Sequence[int]:
     statuses = [400, 406, 429, 503]
-    if operation.get("security") != [{}]:
+    if operation.get("security"):
         statuses.append(401)
     if any(parameter["in"] == "path" for parameter in operation.get("parameters", [])):
         statuses.append(404)
