@@ -3,15 +3,18 @@
 from django.conf import settings
 from django.urls import path
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from orders.refusals import OutOfArea, Overload
 from orders.search import Haul, payload, search
 from orders.search_serializers import FoundSerializer, SearchQuerySerializer
 from weelo.lib import limits
+from weelo.lib.problems import Invalid
+from weelo.lib.problems_schema import refusals
 
 
 class Search(APIView):
@@ -25,12 +28,7 @@ class Search(APIView):
         parameters=[SearchQuerySerializer],
         responses={
             200: FoundSerializer,
-            400: OpenApiResponse(description="`INVALID`: a parameter is missing or wrong."),
-            422: OpenApiResponse(
-                description="`OUT_OF_AREA`: no open city serves the pickup, or a place lies "
-                "outside India. `LOAD_OVER_CAPACITY`: no vehicle type carries the load."
-            ),
-            429: OpenApiResponse(description="`RATE_LIMITED`: wait for `Retry-After`."),
+            **refusals(Invalid, OutOfArea, Overload, limits.RateLimited),
         },
     )
     def get(self, request: Request) -> Response:
