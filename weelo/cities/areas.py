@@ -1,6 +1,6 @@
 """The eleven cities that ship: where they are and how far each serves.
 
-Centres are each city's main railway station or square, from public maps; the areas are ours.
+Centres lie roughly at each city's main railway station (Goa: Panaji); all numbers are our own.
 """
 
 from dataclasses import dataclass
