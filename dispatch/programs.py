@@ -30,7 +30,7 @@ def _celery(*words: str) -> list[str]:
     return [sys.executable, "-m", "celery", "--quiet", "-A", "weelo", *words]
 
 
-PREPARE = Program("prepare", _manage("prepare"))
+PREPARE = Program("prepare", _manage("prepare"), once=True)
 CAPTAINS = Program("captains", _manage("simulate", "--demo"))
 
 

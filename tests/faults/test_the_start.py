@@ -172,6 +172,7 @@ def test_one_command_starts_everything_and_says_where_it_is(running):
     assert running.get("/livez", offset=1) == 200
     steps = [line.split()[1] for line in running.output.splitlines() if line.startswith("✓")]
     assert steps == ["servers", "migrate", "catalogue", "demo", "services"]
+    assert running.output.index("✓ services") < running.output.index(" | ")
     for said in (
         f"http://127.0.0.1:{running.port}/api/docs/",
         "+919000000001",

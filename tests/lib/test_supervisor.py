@@ -58,8 +58,17 @@ def is_gone(pid):
 
 
 def test_every_line_comes_with_the_name_of_its_program(supervisor, lines):
-    supervisor.run(program("one", "print('a'); print('b')"), lambda: False)
-    assert lines == [("one", "a"), ("one", "b")]
+    supervisor.start(program("one", "print('a'); print('b')"))
+    eventually(lambda: lines == [("one", "a"), ("one", "b")])
+
+
+def test_a_program_that_runs_once_is_not_started_again(supervisor):
+    child = supervisor.start(
+        Program("one", [sys.executable, "-c", "raise SystemExit(3)"], once=True)
+    )
+    eventually(lambda: child.exit_code() == 3)
+    assert supervisor.look() == []
+    assert child.exit_code() == 3
 
 
 def test_a_killed_program_is_started_again_with_its_helpers_gone(supervisor, lines):

@@ -28,11 +28,15 @@ Show = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class Program:
-    """What to run: a name for its lines, the command, and what its environment has besides."""
+    """What to run: a name for its lines, the command, and what its environment has besides.
+
+    A program that runs `once` is not started again when it ends.
+    """
 
     name: str
     command: list[str]
     environment: dict[str, str] = field(default_factory=dict)
+    once: bool = False
 
 
 class Child:
@@ -128,18 +132,12 @@ class Supervisor:
         self._begin(child)
         return child
 
-    def run(self, program: Program, is_over: Callable[[], bool]) -> Child:
-        """Runs a program once, to its end, or ends it when `is_over()`; its exit code says how."""
-        child = self.start(program)
-        while child.exit_code() is None and not is_over():
-            time.sleep(0.02)
-        self.stop([program.name], patience_seconds=2)
-        return child
-
     def look(self) -> list[Child]:
         """Starts again what died and is due; returns those that keep dying, once per loop."""
         failing = []
         for child in self.children.values():
+            if child.program.once:
+                continue
             if (code := child.exit_code()) is not None:
                 self._note(f"-{child.pid}")
                 child.count_death()

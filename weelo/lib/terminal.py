@@ -11,6 +11,7 @@ from typing import Protocol
 
 COLOURS = (36, 35, 33, 32, 34, 31)  # ANSI: cyan, magenta, yellow, green, blue, red
 NAME_WIDTH = 8
+TICK = "✓"
 
 
 class Stream(Protocol):
@@ -95,4 +96,4 @@ class Terminal:
 
 def step_line(name: str, seconds: float, detail: str = "") -> str:
     """`✓ migrate      0.4 s  up to date`."""
-    return f"✓ {name:<10} {seconds:5.1f} s  {detail}".rstrip()
+    return f"{TICK} {name:<10} {seconds:5.1f} s  {detail}".rstrip()

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -14,10 +15,10 @@ from django.core.management.base import BaseCommand
 from dispatch import programs
 from weelo.lib import embedded
 from weelo.lib.supervisor import Child, Supervisor, exit_words
-from weelo.lib.terminal import Terminal
+from weelo.lib.terminal import TICK, Terminal
 
 READY_SECONDS = 60.0
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.05
 # Who is stopped together, in this order, and how many seconds they may take.
 STOPS = ((("captains",), 2.0), (("http", "live"), 5.0), (("loop", "worker", "beat"), 2.5))
 
@@ -49,6 +50,7 @@ class Up:
         self.terminal = terminal
         self.servers: embedded.Servers | None = None
         self.supervisor: Supervisor | None = None
+        self.is_migrated = False
         self.accounts: dict[str, Any] = {}
         self.signals: list[int] = []
 
@@ -80,12 +82,13 @@ class Up:
             raise StartFailed(taken)
         self._start_servers()
         self.supervisor = Supervisor(self._show)
-        self._prepare(self.supervisor)
+        prepare = self._start_preparing(self.supervisor)
         self.terminal.hold_lines()
         with self.terminal.step("services", "http, live, loop, worker, beat"):
-            for program in programs.services():
+            for program in programs.services() if self.is_migrated else []:
                 self.supervisor.start(program)
-            self._wait_ready(self.supervisor)
+            self._finish_preparing(prepare)
+            self._wait_ready()
         if settings.SIMULATE:
             self.supervisor.start(programs.CAPTAINS)
         title = f"Weelo is ready after {time.monotonic() - started:.1f} s"
@@ -104,22 +107,36 @@ class Up:
         embedded_ones = {"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url}
         os.environ.update({n: url for n, url in embedded_ones.items() if n not in given})
 
-    def _prepare(self, supervisor: Supervisor) -> None:
-        prepare = supervisor.run(programs.PREPARE, self._is_over)
-        if self._is_over():
-            raise Stopped
+    def _start_preparing(self, supervisor: Supervisor) -> Child:
+        """Waits for the migrations alone: the services can start while the rest is loaded."""
+        prepare = supervisor.start(programs.PREPARE)
+        self._wait(lambda: self.is_migrated or prepare.exit_code() is not None)
+        return prepare
+
+    def _finish_preparing(self, prepare: Child) -> None:
+        self._wait(lambda: prepare.exit_code() is not None)
+        prepare.finish()
         if prepare.exit_code() != 0:
             raise StartFailed(self._fault(prepare, "The database could not be prepared"))
 
-    def _wait_ready(self, supervisor: Supervisor) -> None:
+    def _wait_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
-        while waiting_for := programs.not_ready():
-            for child in supervisor.look():
+
+        def is_ready() -> bool:
+            waiting_for = programs.not_ready()
+            if waiting_for and time.monotonic() > deadline:
+                raise StartFailed(f"Not ready after {READY_SECONDS:.0f} s: {waiting_for}")
+            return not waiting_for
+
+        self._wait(is_ready)
+
+    def _wait(self, until: Callable[[], bool]) -> None:
+        assert self.supervisor is not None
+        while not until():
+            for child in self.supervisor.look():
                 raise StartFailed(self._fault(child, f"{child.name} keeps failing"))
             if self._is_over():
                 raise Stopped
-            if time.monotonic() > deadline:
-                raise StartFailed(f"Not ready after {READY_SECONDS:.0f} s: {waiting_for}")
             time.sleep(LOOK_SECONDS)
 
     def _stay_up(self) -> None:
@@ -153,6 +170,7 @@ class Up:
         elif line.startswith("{") and '"dispatcher"' in line:
             self.accounts = json.loads(line)
         else:
+            self.is_migrated |= line.startswith(f"{TICK} migrate ")
             self.terminal.say(line)
 
     def _fault(self, child: Child, what: str) -> str:
