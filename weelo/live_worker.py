@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from django.conf import settings
-from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
+from uvicorn_worker import UvicornWorker
 
 
 class LiveWorker(UvicornWorker):  # type: ignore[misc]
@@ -12,6 +12,7 @@ class LiveWorker(UvicornWorker):  # type: ignore[misc]
 
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
         **UvicornWorker.CONFIG_KWARGS,
+        "ws": "weelo.lib.socket_protocol:SocketProtocol",
         "ws_max_size": settings.FRAME_LIMIT,
         "ws_per_message_deflate": False,
         "ws_ping_interval": 25.0,

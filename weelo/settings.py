@@ -32,6 +32,9 @@ LISTEN = env.text("LISTEN", "127.0.0.1", "Address the services listen on; 0.0.0.
 HTTP_WORKERS = env.whole("HTTP_WORKERS", 2, "Processes of the http service.", least=1)
 HTTP_THREADS = env.whole("HTTP_THREADS", 4, "Threads of each http process.", least=1)
 LIVE_WORKERS = env.whole("LIVE_WORKERS", 1, "Processes of the live service.", least=1)
+LIVE_THREADS = env.whole(
+    "LIVE_THREADS", 8, "Threads of each live process that run commands and hellos.", least=1
+)
 SIMULATE = env.flag("SIMULATE", True, "Whether `make run` also drives a few simulated captains.")
 DATA = Path(env.text("DATA", ".data", "Folder of the embedded servers and the demo's files."))
 if not DATA.is_absolute():
@@ -56,6 +59,7 @@ ALLOWED_ORIGINS = env.words(
     [PUBLIC_URL, f"http://localhost:{PORT}"],
     "Origins whose pages may open sockets; native apps send none.",
 )
+COMMIT = env.text("WEELO_COMMIT", "", "Commit that /readyz tells; empty: asked of git.")
 PROXIES = env.whole(
     "PROXIES", 0, "Reverse proxies in front, for the client's address in X-Forwarded-For.", most=9
 )
@@ -75,8 +79,8 @@ DATABASE_URL = env.text(
     "PostgreSQL, such as postgresql://weelo:secret@db:5432/weelo; empty: the embedded server.",
     secret=True,
 )
-DB_POOL_SIZE = env.whole(
-    "DB_POOL_SIZE", 8, "Connections of the live process's pool (the others keep one a thread)."
+DATABASE_PORT = env.whole(
+    "DATABASE_PORT", 0, "TCP port of the embedded PostgreSQL; 0: its Unix socket only.", most=65535
 )
 _statement_timeout = "30s" if WEELO_PROCESS in ("loop", "worker", "command") else "3s"
 _database = conninfo_to_dict(DATABASE_URL)
@@ -88,9 +92,9 @@ DATABASES = {
         "PASSWORD": _database.get("password", ""),
         "HOST": _database.get("host", ""),
         "PORT": _database.get("port", ""),
-        # Threads of the http process keep their connection; the live process's threads come and
-        # go, so there a pool holds them (a pool needs CONN_MAX_AGE 0).
-        "CONN_MAX_AGE": 0 if WEELO_PROCESS == "live" else None,
+        # Every process has a fixed set of threads, and each keeps its connection: a pool waits a
+        # second and more after each broken one.
+        "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
         "DISABLE_SERVER_SIDE_CURSORS": env.flag(
             "PGBOUNCER", False, "Whether PgBouncer (transaction mode) stands in front."
@@ -101,20 +105,6 @@ DATABASES = {
             "options": (
                 f"-c lock_timeout=1s -c statement_timeout={_statement_timeout}"
                 " -c idle_in_transaction_session_timeout=5s"
-            ),
-            # Given up quickly, since the pool waits longer and longer between its own tries to
-            # reconnect; the next caller starts a new one.
-            **(
-                {
-                    "pool": {
-                        "min_size": 2,
-                        "max_size": DB_POOL_SIZE,
-                        "timeout": 2.0,
-                        "reconnect_timeout": 1.0,
-                    }
-                }
-                if WEELO_PROCESS == "live"
-                else {}
             ),
         },
     }
@@ -127,6 +117,9 @@ REDIS_URL = env.text(
     _running.redis_url if _running else "",
     "Redis or Valkey, such as redis://cache:6379/0; empty: the embedded server.",
     secret=True,
+)
+REDIS_PORT = env.whole(
+    "REDIS_PORT", 0, "TCP port of the embedded Valkey; 0: its Unix socket only.", most=65535
 )
 REDIS_TIMEOUT = env.number("REDIS_TIMEOUT", 0.2, "Seconds one Redis call may take.", least=0.01)
 CACHES = {
@@ -342,9 +335,10 @@ SPECTACULAR_SETTINGS = {
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
-SECURE_SSL_REDIRECT = PRODUCTION and env.flag(
-    "SSL_REDIRECT", True, "Whether to answer http with a redirect to https (production)."
+SSL_REDIRECT = env.flag(
+    "SSL_REDIRECT", True, "Whether to answer http with a redirect to https (production only)."
 )
+SECURE_SSL_REDIRECT = PRODUCTION and SSL_REDIRECT
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PROXIES else None
 SECURE_HSTS_SECONDS = 31536000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
@@ -359,7 +353,7 @@ LOG_LEVEL = env.text(
 LOG_FORMAT = env.text(
     "LOG_FORMAT",
     "json" if PRODUCTION else "console",
-    "How log lines look: console for people, json for machines.",
+    "How log lines look: console for people, json for machines (production's default).",
     one_of=("console", "json"),
 )
 LOGGING_CONFIG = "weelo.lib.logs.configure"

@@ -1,8 +1,9 @@
 """uvicorn's WebSocket protocol, with an end for peers that do not read or do not answer."""
 
 import asyncio
+import logging
 import socket
-from typing import Any, cast
+from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -10,12 +11,20 @@ CLOSE_SECONDS = 5.0  # what a peer gets to read the close frame
 SEND_BUFFER_BYTES = 64 * 1024  # of the kernel: a reader that stalls is noticed after this much
 SILENT = 4408
 
+# Three lines for each socket say nothing that the consumer does not say better.
+_log = logging.getLogger("weelo.sockets")
+_log.setLevel(logging.WARNING)
+
 
 class SocketProtocol(WebSocketsSansIOProtocol):
     """A close never waits for a stalled reader, and the connection is cut soon after it.
 
     uvicorn's own waits until the peer has read everything before, which may be never.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.logger = self.conn.logger = _log
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -45,5 +54,4 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._cut_soon()
 
     def _cut_soon(self) -> None:
-        transport = cast(asyncio.Transport, self.transport)
-        self.loop.call_later(CLOSE_SECONDS, transport.abort)
+        self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
