@@ -63,7 +63,7 @@ def deliver(messages: Sequence[Message]) -> None:
         raise transaction.TransactionManagementError("deliver() belongs into a transaction.")
     if not messages:
         return
-    columns = [
+    columns: list[Any] = [
         [m.user_id for m in messages],
         [str(m.role) for m in messages],
         [m.name for m in messages],
