@@ -6,6 +6,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from tests.events.live import Live
 from weelo.accounts.models import Session, User
 from weelo.events.deliver import Message, deliver
 from weelo.events.models import Role
@@ -43,3 +44,12 @@ def tell(*messages):
 
 def message(user, number, role=Role.CUSTOMER, **data):
     return Message(user.id, role, "captains_told", {"n": number, **data}, uuid.uuid4(), number)
+
+
+@pytest.fixture(scope="module")
+def live(django_db_setup, django_db_blocker, tmp_path_factory):
+    """The live service, one for all tests of a module."""
+    with django_db_blocker.unblock():
+        service = Live(tmp_path_factory.mktemp("live"))
+    yield service
+    service.stop()

@@ -1,0 +1,63 @@
+"""Who may open a socket: origin, access token or ticket, session, role."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models.functions import Now
+
+from weelo.accounts import tokens
+from weelo.accounts.models import Session
+from weelo.events import tickets
+from weelo.events.socket import Code
+from weelo.lib.problems import TryAgain
+
+SUBPROTOCOL = "weelo.v1"
+_TICKET = "ticket."
+
+
+class Closed(Exception):
+    """The socket is to be closed with this code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def subprotocol(scope: dict[str, Any]) -> str | None:
+    """The subprotocol to answer with: ours when it was offered, never the ticket."""
+    return SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
+
+
+def admit(scope: dict[str, Any]) -> Session:
+    """The live session of who knocks, with its user. Raises Closed: 4401, 4403, 1013."""
+    headers = {name.lower(): value for name, value in scope["headers"]}
+    origin = headers.get(b"origin")
+    if origin is not None and origin.decode("latin-1") not in settings.ALLOWED_ORIGINS:
+        raise Closed(Code.NOT_ALLOWED)
+    session_id = _named(headers.get(b"authorization", b""), scope.get("subprotocols", ()))
+    if session_id is None:
+        raise Closed(Code.NOT_SIGNED_IN)
+    # The transporter by its name only, as in accounts.authentication.
+    sessions = Session.objects.select_related("user__transporter").filter(pk=session_id)
+    session = sessions.filter(expires_at__gt=Now()).first()
+    if session is not None and not session.user.is_active:
+        raise Closed(Code.NOT_ALLOWED)
+    if session is None or session.revoked_at is not None:
+        raise Closed(Code.NOT_SIGNED_IN)
+    return session
+
+
+def _named(authorization: bytes, subprotocols: Iterable[str]) -> UUID | None:
+    """The session that the handshake names, by its token or else by its ticket."""
+    scheme, _, token = authorization.decode("latin-1").partition(" ")
+    if scheme:
+        return tokens.session_of_access(token.strip()) if scheme.lower() == "bearer" else None
+    for offered in subprotocols:
+        if offered.startswith(_TICKET):
+            try:
+                return tickets.redeem(offered.removeprefix(_TICKET))
+            except TryAgain as fault:
+                raise Closed(Code.OVERLOAD) from fault
+    return None
