@@ -1,0 +1,94 @@
+"""Mailboxes in the admin: to read what somebody was told and how far a device has read."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from weelo.events.models import Ack, Event, Stream
+from weelo.lib.wire import encode
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+else:
+    ModelAdmin = admin.ModelAdmin
+
+
+class ReadOnly(ModelAdmin):
+    """Rows that only verbs write."""
+
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Stream)
+class StreamAdmin(ReadOnly):
+    """One mailbox a line."""
+
+    list_display = ("person", "role", "head", "epoch")
+    list_filter = ("role",)
+    list_select_related = ("user",)
+    search_fields = ("user__phone", "user__name", "user__username", "=user__id")
+    search_help_text = "Phone, name, username or user id"
+    ordering = ("-id",)
+
+    @admin.display(ordering="user__phone")
+    def person(self, stream: Stream) -> str:
+        return f"{stream.user} {stream.user.phone or ''}".strip()
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnly):
+    """One message a line, the newest first."""
+
+    list_display = ("at", "person", "role", "seq", "name", "order_id", "shortly")
+    list_filter = ("name", "stream__role", "at")
+    list_select_related = ("stream__user",)
+    search_fields = ("stream__user__phone", "stream__user__name", "=order_id")
+    search_help_text = "Phone, name or order id"
+    ordering = ("-id",)
+
+    @admin.display(ordering="stream__user__phone")
+    def person(self, event: Event) -> str:
+        return str(event.stream.user)
+
+    @admin.display(ordering="stream__role")
+    def role(self, event: Event) -> str:
+        return event.stream.role
+
+    @admin.display(description="data")
+    def shortly(self, event: Event) -> str:
+        text = encode(event.data)
+        return text if len(text) <= 120 else f"{text[:119]}…"
+
+
+@admin.register(Ack)
+class AckAdmin(ReadOnly):
+    """How far each device has read."""
+
+    list_display = ("at", "person", "device", "role", "seq", "behind")
+    list_filter = ("stream__role", "at")
+    list_select_related = ("session", "stream__user")
+    search_fields = ("stream__user__phone", "stream__user__name", "=session__id")
+    search_help_text = "Phone, name or session id"
+    ordering = ("-at",)
+
+    def person(self, ack: Ack) -> str:
+        return str(ack.stream.user)
+
+    def device(self, ack: Ack) -> str:
+        return ack.session.device_name or str(ack.session_id)
+
+    def role(self, ack: Ack) -> str:
+        return ack.stream.role
+
+    def behind(self, ack: Ack) -> int:
+        return ack.stream.head - ack.seq
