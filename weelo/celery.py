@@ -1,0 +1,51 @@
+"""The timetable of Celery beat, and how workers reach the broker.
+
+Tasks only say "look now": they are idempotent, keep no result and expire with their period. No
+deadline hangs on them, hence no ETA and no countdown.
+"""
+
+import os
+from typing import Any
+
+from celery import Celery, signals
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "weelo.settings")
+
+app = Celery("weelo")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.update(
+    beat_schedule={
+        "reconcile": {
+            "task": "dispatch.tasks.reconcile",
+            "schedule": settings.RECONCILE_EVERY,
+            "options": {"expires": settings.RECONCILE_EVERY},
+        },
+        "sweep": {
+            "task": "dispatch.tasks.sweep",
+            "schedule": settings.SWEEP_EVERY,
+            "options": {"expires": settings.SWEEP_EVERY},
+        },
+    },
+    beat_schedule_filename=str(settings.DATA / "beat"),
+    # A frozen Redis must not hold beat or a worker for ever.
+    broker_transport_options={
+        "socket_timeout": 5.0,
+        "socket_connect_timeout": 2.0,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "visibility_timeout": 60,
+    },
+    broker_connection_timeout=2.0,
+    broker_connection_max_retries=None,
+    # Beat must not wait for a broker that is away: the next tick sends again.
+    task_publish_retry=False,
+    worker_send_task_events=False,
+    worker_hijack_root_logger=False,
+)
+app.autodiscover_tasks(["dispatch"])
+
+
+@signals.setup_logging.connect
+def keep_djangos_logging(**_options: Any) -> None:
+    """Celery leaves logging alone when somebody listens here: Django's settings hold."""
