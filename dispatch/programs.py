@@ -105,7 +105,6 @@ def signposts(accounts: dict[str, Any]) -> list[tuple[str, str]]:
         ("API", f"{url}/api/v1/"),
         ("docs", f"{url}/api/docs/"),
         ("admin", f"{url}/admin/"),
-        ("console", f"{url}/console/"),
         ("sockets", f"{sockets}/ws/customer/  {sockets}/ws/captain/"),
         ("health", f"{url}/readyz  {url}/metrics"),
         ("", ""),

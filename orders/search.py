@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from django.conf import settings
 
 from orders import pricing, quotes
 from orders.area import check_area
-from orders.messages import CURRENCY, minutes
+from orders.messages import eta_minutes
 from orders.refusals import Overload
 from transporters import presence
 from transporters.geo import Point
@@ -19,7 +18,6 @@ from weelo.cities import cached
 from weelo.cities.current import CityNow
 from weelo.cities.models import VehicleType
 from weelo.lib.problems import Invalid
-from weelo.lib.wire import rfc3339
 
 # How far "nearby" reaches: the radius of the dispatch policy's third wave, told within 24 s.
 NEARBY_RADIUS_M = 20_000
@@ -115,37 +113,3 @@ def _option(here: CityNow, haul: Haul, slug: str, km: Decimal, near: Count | Non
         quote=quotes.sign(wish, fare_paise, expires_at),
         quote_expires_at=expires_at,
     )
-
-
-def eta_minutes(nearest_m: float) -> int:
-    """Minutes by road from a point this far away as the crow flies, in city traffic."""
-    return minutes(nearest_m / 1000 * settings.ROAD_FACTOR)
-
-
-def payload(found: Found) -> dict[str, Any]:
-    """The answer on the wire, as `FoundSerializer` describes it."""
-    return {
-        "city": found.city,
-        "distance_km": found.distance_km,
-        "options": [_option_payload(option) for option in found.options],
-        "server_time": rfc3339(found.server_time),
-    }
-
-
-def _option_payload(option: Option) -> dict[str, Any]:
-    one = option.vehicle_type
-    return {
-        "vehicle_type": {
-            "slug": one.slug,
-            "name": one.name,
-            "category": one.category,
-            "capacity_kg": one.capacity_kg,
-        },
-        "fare_paise": option.fare_paise,
-        "currency": CURRENCY,
-        "nearby": option.nearby,
-        "nearest_km": option.nearest_km,
-        "eta_minutes": option.eta_minutes,
-        "quote": option.quote,
-        "quote_expires_at": rfc3339(option.quote_expires_at),
-    }
