@@ -15,7 +15,7 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
-from orders import messages
+from orders import announce, messages
 from orders.models import Actor, Fact, FactSubject, Offer, Order, Trip, TruckRequest
 from orders.states import (
     OFFER,
@@ -68,7 +68,7 @@ class Change:
     offers: list[Offer]
     now: datetime
     by: By
-    before: "messages.Before | None"
+    before: "announce.Before | None"
     close_reason: CloseReason = CloseReason.FILLED
     dropped: list[Trip] = field(default_factory=list)
     expired: list[TruckRequest] = field(default_factory=list)
@@ -92,7 +92,7 @@ class Change:
             Offer.objects.filter(order=order).select_related("transporter__owner").order_by("id")
         )
         now: datetime = trucks[0].now  # type: ignore[attr-defined]
-        return cls(order, trucks, offers, now, by, messages.Before.of(order, trucks, offers))
+        return cls(order, trucks, offers, now, by, announce.Before.of(order, trucks, offers))
 
     @classmethod
     def new(cls, by: By, order: Order, trucks: list[TruckRequest], now: datetime) -> Self:
@@ -249,7 +249,7 @@ class Change:
             (row, names) for row, names in self._touched.items() if id(row) not in inserted
         )
         write_together(self._added, updates)
-        deliver([*messages.announce(self), *self.more])
+        deliver([*announce.announce(self), *self.more])
 
     def _raise_version(self) -> None:
         """A new version whenever the order, a truck or a trip changed; an offer alone is none."""

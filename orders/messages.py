@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
+
 from orders import fees
 from orders.models import Offer, Order, Trip, TruckRequest
 from orders.states import TruckStatus

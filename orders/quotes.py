@@ -18,7 +18,10 @@ _FORM = re.compile(r"(\d{1,18})\.(\d{1,12})\.[A-Za-z0-9_-]{1,100}", re.ASCII)
 
 
 class QuoteInvalid(Refusal):
-    """A quote that is over, for something else, or altered; `fare_paise` is the fare of now."""
+    """A quote that is over, for something else, or altered; `fare_paise` is the fare of now.
+
+    Show the customer the fare of now, or search again, and confirm with the new quote.
+    """
 
     code = "QUOTE_INVALID"
     status = 409

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 
-from orders import fees, messages, pricing
+from orders import announce, fees, messages, pricing
 from orders.change import By, Change
 from orders.models import Trip, TruckRequest
 from orders.refusals import CannotCancel, ReasonRequired
@@ -79,4 +79,4 @@ def _charge(change: Change, trips: list[Trip], fee_paise: int, reason: str) -> N
         cancel_fee_paise=order.cancel_fee_paise + fee_paise,
         captain_share_paise=order.captain_share_paise + share,
     )
-    change.more += messages.cancelled_trips(change, trips, reason, fee_paise, share)
+    change.more += announce.cancelled_trips(change, trips, reason, fee_paise, share)
