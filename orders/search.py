@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 
 from orders import pricing, quotes
 from orders.area import check_area
-from orders.messages import eta_minutes
+from orders.messages import CURRENCY, eta_minutes
 from orders.refusals import Overload
 from transporters import presence
 from transporters.geo import Point
@@ -18,6 +19,7 @@ from weelo.cities import cached
 from weelo.cities.current import CityNow
 from weelo.cities.models import VehicleType
 from weelo.lib.problems import Invalid
+from weelo.lib.wire import rfc3339
 
 # How far "nearby" reaches: the radius of the dispatch policy's third wave, told within 24 s.
 NEARBY_RADIUS_M = 20_000
@@ -113,3 +115,32 @@ def _option(here: CityNow, haul: Haul, slug: str, km: Decimal, near: Count | Non
         quote=quotes.sign(wish, fare_paise, expires_at),
         quote_expires_at=expires_at,
     )
+
+
+def payload(found: Found) -> dict[str, Any]:
+    """The answer on the wire, as `FoundSerializer` describes it."""
+    return {
+        "city": found.city,
+        "distance_km": found.distance_km,
+        "options": [_option_payload(option) for option in found.options],
+        "server_time": rfc3339(found.server_time),
+    }
+
+
+def _option_payload(option: Option) -> dict[str, Any]:
+    one = option.vehicle_type
+    return {
+        "vehicle_type": {
+            "slug": one.slug,
+            "name": one.name,
+            "category": one.category,
+            "capacity_kg": one.capacity_kg,
+        },
+        "fare_paise": option.fare_paise,
+        "currency": CURRENCY,
+        "nearby": option.nearby,
+        "nearest_km": option.nearest_km,
+        "eta_minutes": option.eta_minutes,
+        "quote": option.quote,
+        "quote_expires_at": rfc3339(option.quote_expires_at),
+    }
