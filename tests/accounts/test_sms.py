@@ -129,6 +129,16 @@ def test_four_loops_at_once_send_each_message_once(outbox):
     assert sorted(line["text"] for line in outbox()) == sorted(texts)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_loop_does_not_wait_for_a_message_that_another_one_holds(outbox):
+    held = queue(text="held", code="")
+    queue(text="free", code="")
+    with transaction.atomic(durable=True):
+        SmsMessage.objects.select_for_update(no_key=True).get(pk=held.pk)
+        at_once(lambda _: sms.send_due(), [1], threads=1)
+    assert [line["text"] for line in outbox()] == ["free"]
+
+
 @pytest.mark.django_db
 def test_the_console_backend_writes_the_same_line(settings, capsys):
     settings.SMS_BACKEND = "console"
@@ -226,6 +236,7 @@ def test_a_dead_gateway_is_spared_after_five_failures_and_no_try_is_lost(gateway
     tries = [SmsMessage.objects.get(pk=message.pk).tries for message in messages]
     assert tries == [1, 1, 1, 1, 1, 0, 0]
     assert sms_backends.breaker.is_open
+    assert SmsMessage.objects.filter(error="").count() == 2  # not even looked at
 
 
 @pytest.mark.parametrize(
