@@ -19,7 +19,7 @@ WORKDIR /app
 COPY . .
 # The static files need no secret; the key only satisfies the settings and stays in this layer's
 # environment alone.
-RUN WEELO_ENV=test SECRET_KEY=of-the-build python manage.py collectstatic --no-input --verbosity 0
+RUN mkdir static-root && WEELO_ENV=test SECRET_KEY=of-the-build python manage.py collectstatic --no-input --verbosity 0
 USER weelo
 EXPOSE 8000 8001
 CMD ["gunicorn"]

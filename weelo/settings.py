@@ -288,7 +288,9 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "static-root"
+# `collectstatic` fills it when the image is built; elsewhere files are found where they lie.
+_collected = BASE_DIR / "static-root"
+STATIC_ROOT = _collected if _collected.exists() else None
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = not PRODUCTION
 AUTH_PASSWORD_VALIDATORS = [

@@ -58,6 +58,11 @@ def configure(options: dict[str, str]) -> None:
                 "django.server": {"handlers": ["stderr"], "propagate": False},
                 "django.request": {"level": "ERROR"},
                 "httpx": {"level": "WARNING"},
+                # A line for each task sent, received and done; the tasks say themselves what
+                # they did.
+                "celery.beat": {"level": "WARNING"},
+                "celery.worker.strategy": {"level": "WARNING"},
+                "celery.app.trace": {"level": "WARNING"},
                 "daphne": {"level": "WARNING"},
                 "asyncio": {"level": "WARNING"},
             },
