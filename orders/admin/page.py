@@ -1,4 +1,4 @@
-"""What all of the dispatchers' pages share: to look at, to search, with buttons; and how it reads."""
+"""What all of the dispatchers' pages share: the search, the buttons, and how values read."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
