@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
+from django.conf import settings
 from django.db import DatabaseError, Error, InterfaceError, connection
 from redis import RedisError
 from redis.client import PubSub
@@ -70,29 +71,16 @@ class Hints:
 
     def wait(self, stop: threading.Event) -> None:
         """Sleep until there may be something to do."""
-        try:
-            with guarded() as redis:
-                if self._subscription is None:
-                    self._subscription = redis.pubsub(  # type: ignore[no-untyped-call]
-                        ignore_subscribe_messages=True
-                    )
-                    self._subscription.subscribe(HINTS)
-                    self._subscribed_at = time.monotonic()
-                self._wait(self._subscription)
-        except RedisAway:
-            self.close()
-            stop.wait(LOOK_EVERY_S)
         if time.monotonic() - self._subscribed_at > SUBSCRIBED_FOR_S:
             self.close()
-
-    def _wait(self, subscription: PubSub) -> None:
-        """The first message ends the wait; those that came with it tell the same."""
-        until = time.monotonic() + LOOK_EVERY_S
-        heard = None
-        while heard is None and (left_s := until - time.monotonic()) > 0:
-            heard = subscription.get_message(timeout=left_s)
-        while heard is not None:
-            heard = subscription.get_message(timeout=0)
+        try:
+            if self._subscription is None:
+                self._subscription = _subscribe()
+                self._subscribed_at = time.monotonic()
+            _listen(self._subscription)
+        except (RedisAway, RedisError, OSError):
+            self.close()
+            stop.wait(LOOK_EVERY_S)
 
     def close(self) -> None:
         """Give the connection back; the next wait subscribes again."""
@@ -102,6 +90,27 @@ class Hints:
             except (RedisError, OSError):
                 log.debug("subscription lost")
             self._subscription = None
+
+
+def _subscribe() -> PubSub:
+    """Subscribe and wait for the answer: one that is frozen must not be taken for a quiet one.
+
+    Raises RedisAway.
+    """
+    with guarded() as redis:
+        subscription: PubSub = redis.pubsub()  # type: ignore[no-untyped-call]
+        subscription.subscribe(HINTS)
+        if subscription.get_message(timeout=settings.REDIS_TIMEOUT) is None:
+            subscription.close()
+            raise TimeoutError("no answer to subscribe")
+    return subscription
+
+
+def _listen(subscription: PubSub) -> None:
+    """The first message ends the wait; those that came with it tell the same."""
+    heard = subscription.get_message(timeout=LOOK_EVERY_S)
+    while heard is not None:
+        heard = subscription.get_message(timeout=0)
 
 
 class Worker:

@@ -19,6 +19,7 @@ from orders.models import Wave
 from orders.states import OrderStatus
 from tests.dispatch.drive import shift, stand, told
 from tests.people import CHITRA, make_captain, make_city, make_customer, make_order
+from weelo.lib import redis as redis_lib
 from weelo.lib.clock import database_now
 from weelo.lib.redis import RedisAway
 
@@ -97,6 +98,17 @@ def test_without_redis_the_loop_looks_every_quarter_second(stop, monkeypatch):
 
     monkeypatch.setattr("dispatch.loop.guarded", away)
     assert wait_of(Hints(), stop) == pytest.approx(0.25, abs=0.2)
+
+
+def test_a_frozen_redis_is_not_taken_for_a_quiet_one(stop, monkeypatch):
+    monkeypatch.setattr("dispatch.loop.PubSub.get_message", lambda self, timeout: None)
+    hints = Hints()
+    for _ in range(3):
+        hints.wait(stop)
+    try:
+        assert redis_lib.breaker.is_open
+    finally:
+        redis_lib.breaker.succeeded()
 
 
 def wait_of(hints, stop):
