@@ -36,7 +36,12 @@ def configure(options: dict[str, str]) -> None:
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if options["format"] == "json"
-        else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=30)
+        else structlog.dev.ConsoleRenderer(
+            colors=False,
+            pad_event_to=30,
+            # The default shows local variables where rich is installed: phones, codes and tokens.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     )
     final = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
     if options["format"] == "json":
