@@ -256,6 +256,7 @@ def test_only_the_unfilled_truck_expires_and_won_ones_go_on(asha, balu, chitra, 
 
 def test_the_sweep_expires_what_is_due_and_nothing_else(asha, order):
     assert expire_due() == 0
+    assert not expire(order.id)
     overdue(order)
     assert expire_due() == 1
     assert expire_due() == 0

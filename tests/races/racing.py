@@ -6,8 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.db import connection, connections, transaction
 
-from orders.models import Order
-
 
 def race(*runners):
     """Runs the functions at the same instant, each on a connection of its own.
@@ -30,11 +28,11 @@ def race(*runners):
         return list(pool.map(run, runners))
 
 
-def race_for_order(order, *runners):
-    """Like `race`, but the order is held locked until every runner was seen waiting for a lock."""
+def race_for(row, *runners):
+    """Like `race`, but the row is held locked until every runner was seen waiting for a lock."""
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic(durable=True):
-            Order.objects.select_for_update(no_key=True).get(id=order.id)
+            type(row).objects.select_for_update(no_key=True).get(id=row.id)
             racing = pool.submit(race, *runners)
             seen = wait_for_waiters(len(runners))
         results = racing.result(20)
