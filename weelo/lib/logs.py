@@ -33,46 +33,7 @@ def configure(options: dict[str, str]) -> None:
         plain_ids,
         mask_phones,
     ]
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if options["format"] == "json"
-        else structlog.dev.ConsoleRenderer(
-            colors=False,
-            pad_event_to=30,
-            # The default shows local variables where rich is installed: phones, codes and tokens.
-            exception_formatter=structlog.dev.plain_traceback,
-        )
-    )
-    final = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
-    if options["format"] == "json":
-        final.insert(1, structlog.processors.dict_tracebacks)
-    logging.config.dictConfig(
-        {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "formatters": {
-                "structured": {
-                    "()": structlog.stdlib.ProcessorFormatter,
-                    "foreign_pre_chain": shared,
-                    "processors": final,
-                }
-            },
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
-            "root": {"handlers": ["stderr"], "level": options["level"]},
-            "loggers": {
-                "django.server": {"handlers": ["stderr"], "propagate": False},
-                "django.request": {"level": "ERROR"},
-                "httpx": {"level": "WARNING"},
-                # A line for each task sent, received and done; the tasks say themselves what
-                # they did.
-                "celery.beat": {"level": "WARNING"},
-                "celery.worker.strategy": {"level": "WARNING"},
-                "celery.app.trace": {"level": "WARNING"},
-                "daphne": {"level": "WARNING"},
-                "asyncio": {"level": "WARNING"},
-            },
-        }
-    )
+    logging.config.dictConfig(_handlers(options["level"], shared, _final(options["format"])))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -83,3 +44,49 @@ def configure(options: dict[str, str]) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def _final(format_: str) -> list[Any]:
+    """What turns an event into a line. Never with local variables: phones, codes and tokens."""
+    renderers: list[Any]
+    if format_ == "json":
+        traceback = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        renderers = [
+            structlog.processors.ExceptionRenderer(traceback),
+            structlog.processors.JSONRenderer(),
+        ]
+    else:
+        plain = structlog.dev.plain_traceback
+        renderers = [
+            structlog.dev.ConsoleRenderer(colors=False, pad_event_to=30, exception_formatter=plain)
+        ]
+    return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers]
+
+
+def _handlers(level: str, shared: list[Any], final: list[Any]) -> dict[str, Any]:
+    """Everything to stderr, through structlog also what others log; the chatty ones less."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "structured": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": shared,
+                "processors": final,
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            "django.server": {"handlers": ["stderr"], "propagate": False},
+            "django.request": {"level": "ERROR"},
+            "httpx": {"level": "WARNING"},
+            # A line for each task sent, received and done; the tasks say themselves what
+            # they did.
+            "celery.beat": {"level": "WARNING"},
+            "celery.worker.strategy": {"level": "WARNING"},
+            "celery.app.trace": {"level": "WARNING"},
+            "daphne": {"level": "WARNING"},
+            "asyncio": {"level": "WARNING"},
+        },
+    }
