@@ -1,6 +1,5 @@
 """Probes: `/livez` (this process), `/readyz` (what it stands on), `/metrics` (the business)."""
 
-import os
 import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
@@ -55,8 +54,8 @@ def metrics(_request: HttpRequest) -> HttpResponse:
 @cache
 def commit() -> str:
     """The commit this process runs: from the image (`WEELO_COMMIT`) or from git, or unknown."""
-    if told := os.environ.get("WEELO_COMMIT"):
-        return told
+    if settings.COMMIT:
+        return str(settings.COMMIT)
     if not (settings.BASE_DIR / ".git").exists():
         return "unknown"
     asked = subprocess.run(

@@ -5,8 +5,11 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from weelo import health
+from weelo import health, problem_pages
 from weelo.lib import problems
+
+admin.site.site_header = admin.site.site_title = "Weelo"
+admin.site.index_title = "Dispatch"
 
 v1 = [
     path("", include("weelo.accounts.urls")),
@@ -31,5 +34,7 @@ urlpatterns = [
     path("api/v1/", include(v1)),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema")),
+    path("api/problems/", problem_pages.index),
+    path("api/problems/<str:code>", problem_pages.show),
     re_path(r"^api/", unrouted),
 ]

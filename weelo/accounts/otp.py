@@ -26,7 +26,10 @@ _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
 class OtpWrong(Refusal):
-    """Not the code that was sent; `tries_left` says how often one may still guess."""
+    """Not the code that was sent; `tries_left` says how often one may still guess.
+
+    Type the code of the newest SMS; when no tries are left, ask for a new one.
+    """
 
     code = "OTP_WRONG"
     status = 401
@@ -34,7 +37,10 @@ class OtpWrong(Refusal):
 
 
 class OtpExpired(Refusal):
-    """No code of this number is waiting: none was asked for, or it is old, used or used up."""
+    """No code of this number is waiting: none was asked for, or it is old, used or used up.
+
+    Ask for a new code.
+    """
 
     code = "OTP_EXPIRED"
     status = 401

@@ -11,7 +11,10 @@ from weelo.lib.problems import Refusal
 
 
 class WrongRole(Refusal):
-    """The call is for people of another role; the detail says which."""
+    """The call is for people of another role; the detail says which.
+
+    Use the app of the role that the detail names, or become one first.
+    """
 
     code = "WRONG_ROLE"
     status = 403

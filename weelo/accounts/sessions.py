@@ -20,7 +20,10 @@ log = structlog.get_logger(__name__)
 
 
 class NotSignedIn(Refusal):
-    """No session: the token is missing, altered, too old, or its session has ended."""
+    """No session: the token is missing, altered, too old, or its session has ended.
+
+    Refresh the access token; when that is refused too, sign in again.
+    """
 
     code = "NOT_SIGNED_IN"
     status = 401
@@ -31,7 +34,10 @@ class NotSignedIn(Refusal):
 
 
 class Blocked(Refusal):
-    """The account was blocked by staff."""
+    """The account was blocked by staff.
+
+    Write to us; nothing that the app does can change it.
+    """
 
     code = "BLOCKED"
     status = 403

@@ -40,7 +40,10 @@ _local = MovingWindowRateLimiter(MemoryStorage())
 
 
 class RateLimited(Refusal):
-    """More calls than the limit allows; `Retry-After` says when the next one passes."""
+    """More calls than the limit allows; `Retry-After` says when the next one passes.
+
+    Wait as many seconds as `Retry-After` says, then send it again.
+    """
 
     code = "RATE_LIMITED"
     status = 429

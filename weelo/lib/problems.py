@@ -22,7 +22,9 @@ class Refusal(Exception):
     """A request that is understood and refused, with a code that phones can act on.
 
     Subclasses set `code` (a word of the contract), `status` (HTTP) and `title`; `detail` says
-    what happened, to what, and what to do next; `extras` are named fields of the problem.
+    what happened, to what, and what to do next; `extras` are named fields of the problem. The
+    first paragraph of a subclass's docstring is the cause and the second the cure, which callers
+    read at the problem's `type`.
     """
 
     code: ClassVar[str] = "REFUSED"
@@ -45,7 +47,10 @@ class Refusal(Exception):
 
 
 class NotFound(Refusal):
-    """Missing, or not yours: the two look the same."""
+    """Missing, or not yours: the two look the same.
+
+    Check the id, and that you are signed in as the one it belongs to; then read the list again.
+    """
 
     code = "NOT_FOUND"
     status = 404
@@ -53,7 +58,10 @@ class NotFound(Refusal):
 
 
 class Invalid(Refusal):
-    """Field faults: `errors` is a list of `{"pointer", "code", "detail"}`."""
+    """Field faults: `errors` is a list of `{"pointer", "code", "detail"}`.
+
+    Correct each field that a `pointer` names and send the request again.
+    """
 
     code = "INVALID"
     status = 400
@@ -65,7 +73,10 @@ class Invalid(Refusal):
 
 
 class TryAgain(Refusal):
-    """Overload, or a database that is away: the same call may succeed in a moment."""
+    """Overload, or a database that is away: the same call may succeed in a moment.
+
+    Send the same request again after `Retry-After` seconds, with the same idempotency key.
+    """
 
     code = "TRY_AGAIN"
     status = 503

@@ -25,7 +25,10 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class BadJson(Refusal):
-    """The body or frame is not a JSON object that we accept; the detail says why."""
+    """The body or frame is not a JSON object that we accept; the detail says why.
+
+    Mend what the detail names: one JSON object in UTF-8, no doubled keys, no NaN, no NUL.
+    """
 
     code = "BAD_JSON"
     status = 400
@@ -33,7 +36,10 @@ class BadJson(Refusal):
 
 
 class BodyTooLarge(Refusal):
-    """The body is longer than the limit."""
+    """The body is longer than the limit.
+
+    Send less: bodies have at most 64 KiB, frames 16 KiB.
+    """
 
     code = "BODY_TOO_LARGE"
     status = 413
