@@ -31,6 +31,7 @@ class HeartbeatAdmin(ReadOnly):
     """When each background process last said that it lives."""
 
     list_display = ("name", "at", "instance")
+    search_fields = ("name",)
     ordering = ("name",)
 
 
