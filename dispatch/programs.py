@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from django.conf import settings
+from django.core.management import get_commands
 
 from weelo.lib.supervisor import Program
 
@@ -31,26 +32,35 @@ def _celery(*words: str) -> list[str]:
 
 
 PREPARE = Program("prepare", _manage("prepare"), once=True)
-CAPTAINS = Program("captains", _manage("simulate", "--demo"))
 
 
 def services() -> list[Program]:
-    """http, live, loop, worker and beat, each told which kind of process it is."""
+    """http, live and the loop: what a person waits for."""
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py"]
+    return [
+        _told("http", "http", gunicorn),
+        _told("live", "live", gunicorn),
+        _told("loop", "loop", _manage("dispatch")),
+    ]
+
+
+def companions() -> list[Program]:
+    """Worker and beat, the net below the loop, and simulated captains: they may come later."""
     # Threads, since the tasks wait for PostgreSQL; the rest is talk among many workers.
     worker = ["--pool", "threads", "--concurrency", "2", "--without-gossip", "--without-mingle"]
     timetable = str(settings.DATA / f"beat-{settings.PORT}")
-    commands = {
-        "http": ("http", gunicorn),
-        "live": ("live", gunicorn),
-        "loop": ("loop", _manage("dispatch")),
-        "worker": ("worker", _celery("worker", *worker, "--loglevel", settings.LOG_LEVEL)),
-        "beat": ("worker", _celery("beat", "--schedule", timetable, "--pidfile=")),
-    }
-    return [
-        Program(name, command, {"WEELO_PROCESS": kind, "PYTHONUNBUFFERED": "1", **AS_ROOT})
-        for name, (kind, command) in commands.items()
+    started = [
+        _told("worker", "worker", _celery("worker", *worker, "--loglevel", settings.LOG_LEVEL)),
+        _told("beat", "worker", _celery("beat", "--schedule", timetable, "--pidfile=")),
     ]
+    if settings.SIMULATE and "simulate" in get_commands():
+        started.append(_told("captains", "command", _manage("simulate", "--demo")))
+    return started
+
+
+def _told(name: str, kind: str, command: list[str]) -> Program:
+    """A program that knows which kind of process it is."""
+    return Program(name, command, {"WEELO_PROCESS": kind, "PYTHONUNBUFFERED": "1", **AS_ROOT})
 
 
 def port_taken() -> str:

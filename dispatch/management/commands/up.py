@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -73,7 +74,6 @@ class Up:
         return 130 if signal.SIGINT in self.signals else 0
 
     def _start(self) -> None:
-        started = time.monotonic()
         if settings.PRODUCTION:
             raise StartFailed(
                 "`up` is the demo: in production every service runs by itself (compose.yaml)."
@@ -84,14 +84,14 @@ class Up:
         self.supervisor = Supervisor(self._show)
         prepare = self._start_preparing(self.supervisor)
         self.terminal.hold_lines()
-        with self.terminal.step("services", "http, live, loop, worker, beat"):
+        with self.terminal.step("services", "http, live, loop; worker and beat follow"):
             for program in programs.services() if self.is_migrated else []:
                 self.supervisor.start(program)
             self._finish_preparing(prepare)
             self._wait_ready()
-        if settings.SIMULATE:
-            self.supervisor.start(programs.CAPTAINS)
-        title = f"Weelo is ready after {time.monotonic() - started:.1f} s"
+        for program in programs.companions():
+            self.supervisor.start(program)
+        title = f"Weelo is ready after {seconds_of_life():.1f} s"
         self.terminal.box(title, programs.signposts(self.accounts))
         self.terminal.release_lines()
 
@@ -184,3 +184,9 @@ class Up:
 
     def _note_signal(self, number: int, _frame: FrameType | None) -> None:
         self.signals.append(number)
+
+
+def seconds_of_life() -> float:
+    """Since this process was started, its imports included."""
+    ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
