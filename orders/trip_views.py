@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from orders import refusals as no
 from orders import serializers, snapshots
 from orders.models import Trip
 from orders.states import TRIP_LIVE
@@ -18,9 +19,10 @@ from orders.verbs.drive import set_driver
 from orders.verbs.give_back import give_back
 from orders.verbs.steps import Step, check_stop, step
 from weelo.accounts.authentication import user_of
-from weelo.accounts.permissions import IsCaptain, IsDriverOrCaptain
+from weelo.accounts.permissions import IsCaptain, IsDriverOrCaptain, WrongRole
 from weelo.lib.bodies import checked
 from weelo.lib.problems import NotFound
+from weelo.lib.problems_schema import refusals
 
 
 class CaptainView(APIView):
@@ -36,7 +38,10 @@ class TripDoor(APIView):
 
 
 class OffersView(CaptainView):
-    @extend_schema(responses=serializers.OffersAnswer)
+    @extend_schema(
+        operation_id="offers_list",
+        responses={200: serializers.OffersAnswer, **refusals(WrongRole)},
+    )
     def get(self, request: Request) -> Response:
         """The captain's offers whose order still seeks."""
         offers = snapshots.offers_of(user_of(request).id)
@@ -44,14 +49,33 @@ class OffersView(CaptainView):
 
 
 class OfferView(CaptainView):
-    @extend_schema(responses=serializers.OfferAnswer)
+    @extend_schema(
+        responses={200: serializers.OfferAnswer, **refusals(WrongRole, NotFound)},
+    )
     def get(self, request: Request, offer_id: UUID) -> Response:
         """One offer."""
         return Response(snapshots.offer_of(user_of(request).id, offer_id))
 
 
 class AcceptView(CaptainView):
-    @extend_schema(request=serializers.AcceptSerializer, responses=serializers.AcceptAnswer)
+    @extend_schema(
+        request=serializers.AcceptSerializer,
+        responses={
+            200: serializers.AcceptAnswer,
+            **refusals(
+                WrongRole,
+                NotFound,
+                no.NotVerified,
+                no.OrderExpired,
+                no.OrderCancelled,
+                no.OfferClosed,
+                no.VehicleBusy,
+                no.DriverBusy,
+                no.WrongVehicle,
+                no.TruckTaken,
+            ),
+        },
+    )
     def post(self, request: Request, offer_id: UUID) -> Response:
         """Take trucks of an order."""
         body = checked(serializers.AcceptSerializer, request.data)
@@ -60,7 +84,10 @@ class AcceptView(CaptainView):
 
 
 class DeclineView(CaptainView):
-    @extend_schema(request=serializers.ReasonSerializer, responses=serializers.DeclineAnswer)
+    @extend_schema(
+        request=serializers.ReasonSerializer,
+        responses={200: serializers.DeclineAnswer, **refusals(WrongRole, NotFound, no.OfferClosed)},
+    )
     def post(self, request: Request, offer_id: UUID) -> Response:
         """Say no to an offer."""
         body = checked(serializers.ReasonSerializer, request.data)
@@ -80,7 +107,10 @@ class TripsView(ListAPIView[Trip]):
             return trips.filter(status__in=TRIP_LIVE)
         return trips
 
-    @extend_schema(parameters=[OpenApiParameter("live", bool, description="Only live trips.")])
+    @extend_schema(
+        parameters=[OpenApiParameter("live", bool, description="Only live trips.")],
+        responses={200: serializers.TripAnswer(many=True), **refusals(WrongRole)},
+    )
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         page = self.paginate_queryset(self.get_queryset())
         assert page is not None
@@ -88,7 +118,9 @@ class TripsView(ListAPIView[Trip]):
 
 
 class TripView(TripDoor):
-    @extend_schema(responses=serializers.TripAnswer)
+    @extend_schema(
+        responses={200: serializers.TripAnswer, **refusals(WrongRole, NotFound)},
+    )
     def get(self, request: Request, trip_id: UUID) -> Response:
         """One trip."""
         trip = snapshots.trips_of(user_of(request).id).filter(id=trip_id).first()
@@ -98,7 +130,13 @@ class TripView(TripDoor):
 
 
 class StepView(TripDoor):
-    @extend_schema(request=serializers.StepSerializer, responses=serializers.TripAnswer)
+    @extend_schema(
+        request=serializers.StepSerializer,
+        responses={
+            200: serializers.TripAnswer,
+            **refusals(WrongRole, NotFound, no.IllegalStep, no.CodeWrong, no.ProofRequired),
+        },
+    )
     def post(self, request: Request, trip_id: UUID) -> Response:
         """Take a trip one step on."""
         body = checked(serializers.StepSerializer, request.data)
@@ -107,7 +145,10 @@ class StepView(TripDoor):
 
 
 class StopView(TripDoor):
-    @extend_schema(request=serializers.StopSerializer, responses=serializers.TripAnswer)
+    @extend_schema(
+        request=serializers.StopSerializer,
+        responses={200: serializers.TripAnswer, **refusals(WrongRole, NotFound, no.IllegalStep)},
+    )
     def post(self, request: Request, trip_id: UUID, number: int) -> Response:
         """Check off a stop on the way."""
         body = checked(serializers.StopSerializer, request.data)
@@ -115,7 +156,10 @@ class StopView(TripDoor):
 
 
 class GiveBackView(CaptainView):
-    @extend_schema(request=serializers.ReasonSerializer, responses=serializers.TripAnswer)
+    @extend_schema(
+        request=serializers.ReasonSerializer,
+        responses={200: serializers.TripAnswer, **refusals(WrongRole, NotFound, no.IllegalStep)},
+    )
     def post(self, request: Request, trip_id: UUID) -> Response:
         """Give a won truck back before the pickup is done."""
         body = checked(serializers.ReasonSerializer, request.data)
@@ -123,7 +167,13 @@ class GiveBackView(CaptainView):
 
 
 class TripDriverView(CaptainView):
-    @extend_schema(request=serializers.TripDriverSerializer, responses=serializers.TripAnswer)
+    @extend_schema(
+        request=serializers.TripDriverSerializer,
+        responses={
+            200: serializers.TripAnswer,
+            **refusals(WrongRole, NotFound, no.IllegalStep, no.DriverBusy, no.WrongVehicle),
+        },
+    )
     def put(self, request: Request, trip_id: UUID) -> Response:
         """Say who drives."""
         body = checked(serializers.TripDriverSerializer, request.data)

@@ -10,17 +10,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from orders import refusals as no
 from orders import serializers, snapshots
 from orders.change import By
 from orders.models import Actor, Order, Wave
+from orders.quotes import QuoteInvalid
 from orders.verbs.cancel import cancel
 from orders.verbs.confirm import confirm
 from orders.verbs.rate import dispute, rate
 from weelo.accounts.authentication import user_of
-from weelo.accounts.permissions import IsStaff
+from weelo.accounts.permissions import IsStaff, WrongRole
 from weelo.lib.bodies import checked
 from weelo.lib.clock import database_now
 from weelo.lib.problems import Invalid, NotFound
+from weelo.lib.problems_schema import refusals
 from weelo.lib.wire import rfc3339
 
 _KEY = OpenApiParameter(
@@ -47,7 +50,18 @@ class OrdersView(ListAPIView[Order]):
     @extend_schema(
         parameters=[_KEY],
         request=serializers.ConfirmSerializer,
-        responses={201: serializers.OrderAnswer},
+        responses={
+            201: serializers.OrderAnswer,
+            **refusals(
+                no.ActiveOrderExists,
+                no.ConcurrentRequest,
+                QuoteInvalid,
+                no.KeyReused,
+                no.OutOfArea,
+                no.UnknownVehicleType,
+                no.Overload,
+            ),
+        },
     )
     def post(self, request: Request) -> Response:
         """Confirm an order."""
@@ -70,14 +84,14 @@ class ActiveOrderView(APIView):
 
 
 class OrderView(APIView):
-    @extend_schema(responses=serializers.OrderAnswer)
+    @extend_schema(responses={200: serializers.OrderAnswer, **refusals(NotFound)})
     def get(self, request: Request, order_id: UUID) -> Response:
         """One order of the customer."""
         return Response(snapshots.order_payload(user_of(request).id, order_id))
 
 
 class TimelineView(APIView):
-    @extend_schema(responses=serializers.TimelineAnswer(many=True))
+    @extend_schema(responses={200: serializers.TimelineAnswer(many=True), **refusals(NotFound)})
     def get(self, request: Request, order_id: UUID) -> Response:
         """What happened to an order, oldest first."""
         return Response(snapshots.timeline(user_of(request).id, order_id))
@@ -86,7 +100,9 @@ class TimelineView(APIView):
 class WavesView(APIView):
     permission_classes = (IsStaff,)
 
-    @extend_schema(responses=serializers.WaveAnswer(many=True))
+    @extend_schema(
+        responses={200: serializers.WaveAnswer(many=True), **refusals(NotFound, WrongRole)}
+    )
     def get(self, request: Request, order_id: UUID) -> Response:
         """The decision log of an order: who was told in each wave, who not, and why."""
         if not Order.objects.filter(id=order_id).exists():
@@ -109,7 +125,13 @@ def _wave(wave: Wave) -> dict[str, Any]:
 
 
 class CancelOrderView(APIView):
-    @extend_schema(request=serializers.CancelSerializer, responses=serializers.OrderAnswer)
+    @extend_schema(
+        request=serializers.CancelSerializer,
+        responses={
+            200: serializers.OrderAnswer,
+            **refusals(NotFound, no.CannotCancel, no.ReasonRequired),
+        },
+    )
     def post(self, request: Request, order_id: UUID, truck_id: UUID | None = None) -> Response:
         """Cancel an order, or one truck of it."""
         body = checked(serializers.CancelSerializer, request.data)
@@ -125,7 +147,10 @@ class CancelOrderView(APIView):
 
 
 class RatingView(APIView):
-    @extend_schema(request=serializers.RatingSerializer, responses=serializers.RatingAnswer)
+    @extend_schema(
+        request=serializers.RatingSerializer,
+        responses={200: serializers.RatingAnswer, **refusals(NotFound, no.CannotRate)},
+    )
     def post(self, request: Request, trip_id: UUID) -> Response:
         """Rate a completed trip."""
         body = checked(serializers.RatingSerializer, request.data)
@@ -134,7 +159,8 @@ class RatingView(APIView):
 
 class DisputeView(APIView):
     @extend_schema(
-        request=serializers.DisputeSerializer, responses={201: serializers.DisputeAnswer}
+        request=serializers.DisputeSerializer,
+        responses={201: serializers.DisputeAnswer, **refusals(NotFound)},
     )
     def post(self, request: Request, trip_id: UUID) -> Response:
         """Open a dispute about a trip."""
