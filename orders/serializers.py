@@ -73,7 +73,10 @@ class ConfirmSerializer(serializers.Serializer[Any]):
     stops = PlaceSerializer(many=True, required=False)
     trucks = TrucksSerializer(many=True, allow_empty=False)
     goods = GoodsSerializer(required=False, allow_null=True)
-    payment = PaymentSerializer()
+    payment = PaymentSerializer(
+        default=lambda: {"mode": str(PaymentMode.CASH), "paid_by": str(PaidBy.SENDER)},
+        help_text="Cash, paid by the sender, when left out.",
+    )
     idempotency_key = serializers.RegexField(
         r"^[\x20-\x7e]{1,255}$", required=False, help_text="Instead of the header."
     )

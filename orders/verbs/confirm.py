@@ -21,7 +21,7 @@ from django.db.models.functions import Now
 from orders import messages, pricing, quotes, snapshots
 from orders.area import check_area
 from orders.change import By, Change, order_ttl
-from orders.models import Actor, Order, TruckRequest
+from orders.models import Actor, Order, PaidBy, PaymentMode, TruckRequest
 from orders.refusals import (
     ActiveOrderExists,
     ConcurrentRequest,
@@ -170,7 +170,7 @@ def _make(customer: User, body: Body, key: str, digest: str, slot: int) -> Confi
         stops=body.get("stops", []),
         pickup_cell=cell_of(*points[0]),
         goods=body.get("goods"),
-        payment=body["payment"],
+        payment=body.get("payment") or {"mode": PaymentMode.CASH, "paid_by": PaidBy.SENDER},
         distance_km=km.quantize(Decimal("0.01"), ROUND_HALF_UP),
     )
     return _write(order, _trucks(order, here, points, km, body["trucks"]), here.now)

@@ -151,3 +151,9 @@ def test_trucks_of_several_types_make_one_order(asha):
         "mini-tata-ace",
     ]
     assert order["fare_paise"] == sum(truck["fare_paise"] for truck in order["trucks"])
+
+
+def test_without_a_payment_the_sender_pays_cash(asha):
+    body = wish()
+    del body["payment"]
+    assert confirm(asha, body).order["payment"] == {"mode": "cash", "paid_by": "sender"}
