@@ -87,7 +87,7 @@ class Socket:
 
     def say(self, frame: str) -> None:
         """Queue a frame. A reader that is too far behind is closed with 1013."""
-        if self._waiting and self._waiting + len(frame) > self._most:
+        if self.code is None and self._waiting and self._waiting + len(frame) > self._most:
             self._give_up("backlog full")
         self._enqueue(frame)
 
