@@ -7,9 +7,10 @@ statements. Nothing else in the project writes a status.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import structlog
 from django.conf import settings
@@ -84,7 +85,8 @@ class Change:
         Three statements. Raises NotFound. The clock is the database's, read after the lock.
         """
         assert connection.in_atomic_block
-        order = Order.objects.filter(**where).select_for_update(no_key=True).first()
+        orders = Order.objects.filter(**where).select_related("city")
+        order = orders.select_for_update(no_key=True, of=("self",)).first()
         if order is None:
             raise NotFound("There is no such order of yours.")
         trucks = list(with_held_trips(TruckRequest.objects.filter(order=order)))
@@ -99,7 +101,7 @@ class Change:
         """The change that brings an order into being."""
         change = cls(order, trucks, [], now, by, None)
         change._added += [order, *trucks]
-        change.note("order_confirmed", order, to=order.status)
+        change.note("order_confirmed", order, to=order.status, fare_paise=order.fare_paise)
         return change
 
     # --- reading ----------------------------------------------------------------------------
@@ -125,6 +127,10 @@ class Change:
     def trips(self) -> list[Trip]:
         """The trips that hold a truck, in the order of the trucks."""
         return held_trips(self.trucks)
+
+    def today(self) -> date:
+        """The date on the city's clock."""
+        return self.now.astimezone(ZoneInfo(self.order.city.timezone)).date()
 
     # --- writing ----------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ def vehicles_for(change: Change, fleet: Transporter, ids: Sequence[UUID]) -> lis
     if busy:
         raise VehicleBusy("These vehicles are on another trip. Choose free ones.", vehicle_ids=busy)
     wanted = {truck.vehicle_type_id for truck in change.trucks}
-    today = change.now.date()
+    today = change.today()
     bad = [str(id_) for id_ in ids if id_ not in found] + [
         str(vehicle.id)
         for vehicle in vehicles
@@ -53,7 +53,7 @@ def drivers_for(
     busy = [str(driver.id) for driver in drivers.values() if driver.is_busy]
     if busy or len(set(asked)) != len(asked):
         raise DriverBusy("A driver has one trip at a time. Choose free ones.", driver_ids=busy)
-    today = change.now.date()
+    today = change.today()
     bad = [
         str(id_) for id_ in asked if id_ not in drivers or drivers[id_].licence_expires_on < today
     ]

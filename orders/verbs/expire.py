@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 
 from orders.change import SYSTEM, By, Change
 from orders.models import Order
+from weelo.lib.away import database_is_away
 from weelo.lib.retries import verb
 
 log = structlog.get_logger(__name__)
@@ -38,12 +39,15 @@ def due(limit: int) -> list[UUID]:
 def expire_due(limit: int = 500) -> int:
     """Expire what is due, each order in its own transaction; returns how many were.
 
-    One that fails (a lock held elsewhere) is logged and left for the next round.
+    One that fails (a lock held elsewhere) is logged and left for the next round. Raises
+    OperationalError when the database is away.
     """
     expired = 0
     for order_id in due(limit):
         try:
             expired += expire(order_id)
         except DatabaseError as fault:
+            if database_is_away(fault):
+                raise
             log.warning("order not expired yet", order_id=order_id, error=str(fault).strip())
     return expired

@@ -57,7 +57,7 @@ def tell(plan: Plan) -> bool:
     known = {offer.transporter_id for offer in change.offers}
     wanted = [told.transporter_id for told in plan.told if told.transporter_id not in known]
     fleets = Transporter.objects.select_related("owner").filter(
-        id__in=wanted, kyc_status=Kyc.VERIFIED, is_online=True
+        id__in=wanted, kyc_status=Kyc.VERIFIED, is_online=True, owner__is_active=True
     )
     verified = {fleet.id: fleet for fleet in fleets}
     told = [one for one in plan.told if one.transporter_id in verified]
