@@ -9,7 +9,6 @@ import sys
 from typing import Any
 
 from django.conf import settings
-from django.core.management import get_commands
 
 from weelo.lib.supervisor import Program
 
@@ -53,7 +52,7 @@ def companions() -> list[Program]:
         _told("worker", "worker", _celery("worker", *worker, "--loglevel", settings.LOG_LEVEL)),
         _told("beat", "worker", _celery("beat", "--schedule", timetable, "--pidfile=")),
     ]
-    if settings.SIMULATE and "simulate" in get_commands():
+    if settings.SIMULATE:
         started.append(_told("captains", "command", _manage("simulate", "--demo")))
     return started
 
