@@ -12,6 +12,7 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.db import connection
+from django.test import Client
 
 from orders import diagrams, states
 from tests import house
@@ -167,6 +168,21 @@ def test_the_type_of_a_problem_leads_to_its_page(client):
     listed = client.get("/api/problems/").json()["problems"]
     assert "VEHICLE_BUSY" in [one["code"] for one in listed]
     assert client.get("/api/problems/NO_SUCH_CODE").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/v1/nothing/here", 404),
+        ("/api/nothing", 404),
+        ("/api/problems/VEHICLE_BUSY", 405),
+        ("/api/problems/", 405),
+    ],
+)
+def test_a_post_to_what_takes_none_is_refused_as_a_problem(path, status):
+    answer = Client(enforce_csrf_checks=True).post(path)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, problems.MEDIA_TYPE)
+    assert answer.json()["status"] == status
 
 
 def test_the_search_for_problem_codes_finds_classes_and_calls():

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
+from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from weelo import health, problem_pages
@@ -20,6 +21,7 @@ v1 = [
 ]
 
 
+@csrf_exempt  # its refusal would be HTML; nothing is done here
 def unrouted(request: HttpRequest, **_kwargs: str) -> HttpResponse:
     """No HTML under /api/, also for paths that nothing serves."""
     detail = f"Nothing is served at {request.path}. /api/docs/ lists what is."

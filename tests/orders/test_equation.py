@@ -12,6 +12,7 @@ from orders.verbs.drive import set_driver
 from orders.verbs.expire import expire
 from orders.verbs.fail import fail
 from orders.verbs.give_back import give_back
+from orders.verbs.new_code import new_code
 from orders.verbs.steps import Step, check_stop, step
 from orders.verbs.withdraw import reinstate_all, withdraw_all
 from tests.orders import phone
@@ -144,6 +145,14 @@ STORIES = {
         lambda w: w.drive(w.balu, "at_pickup", "in_transit"),
         lambda w: check_stop(w.balu.owner, w.trip(w.balu).id, 1, "arrived"),
         lambda w: check_stop(w.balu.owner, w.trip(w.balu).id, 1, "done"),
+    ],
+    "new codes issued": [
+        order,
+        tell,
+        accept_one,
+        lambda w: new_code(w.devi.id, w.trip(w.balu).id, "start_code"),
+        lambda w: w.drive(w.balu, "at_pickup", "in_transit"),
+        lambda w: new_code(w.devi.id, w.trip(w.balu).id, "drop_code"),
     ],
     "broken down and replaced": [
         order,
