@@ -1,6 +1,5 @@
 """The supply in the admin: looked at here, changed by the captains; papers are judged here."""
 
-from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django import forms
@@ -14,27 +13,8 @@ from django.utils.safestring import SafeString
 
 from transporters import kyc
 from transporters.models import CurrentPosition, Driver, Kyc, PositionHistory, Transporter, Vehicle
+from weelo.lib.admin import ReadOnly
 from weelo.lib.problems import Refusal
-
-if TYPE_CHECKING:
-    ModelAdmin = admin.ModelAdmin[Any]
-else:
-    ModelAdmin = admin.ModelAdmin
-
-
-class ReadOnly(ModelAdmin):
-    """What captains and phones write, and staff only look at."""
-
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class ReasonForm(forms.Form):

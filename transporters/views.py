@@ -1,6 +1,5 @@
 """The doors of the supply: the fleet, its vehicles and drivers, its switch, its positions."""
 
-from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -8,7 +7,6 @@ from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from transporters import availability, business, drivers, fleet, presence, vehicles
@@ -17,17 +15,9 @@ from transporters.models import Driver, Vehicle
 from transporters.refusals import DriverOnTrip, RegistrationTaken, VehicleHasTrips
 from weelo.accounts.authentication import user_of
 from weelo.accounts.permissions import IsCaptain, IsDriverOrCaptain
+from weelo.lib.bodies import checked
 from weelo.lib.problems import NotFound
 from weelo.lib.problems_schema import refusals
-
-
-def checked(
-    kind: type[Serializer[Any]], request: Request, *, partial: bool = False
-) -> dict[str, Any]:
-    """The body's fields. Raises ValidationError (400 `INVALID`)."""
-    body = kind(data=request.data, partial=partial)
-    body.is_valid(raise_exception=True)
-    return dict(body.validated_data)
 
 
 class TransporterView(APIView):
@@ -45,7 +35,7 @@ class TransporterView(APIView):
     )
     def post(self, request: Request) -> Response:
         """Become a captain. Who is one already gets 200 with the fleet as it is."""
-        body = checked(wire.TransporterSerializer, request)
+        body = checked(wire.TransporterSerializer, request.data)
         made, is_new = business.become_captain(user_of(request).id, **body)
         return Response(wire.TransporterSerializer(made).data, 201 if is_new else 200)
 
@@ -55,7 +45,7 @@ class TransporterView(APIView):
     )
     def patch(self, request: Request) -> Response:
         """Change the name, or send papers in (again)."""
-        body = checked(wire.TransporterSerializer, request, partial=True)
+        body = checked(wire.TransporterSerializer, request.data, partial=True)
         changed = business.change(user_of(request).id, **body)
         return Response(wire.TransporterSerializer(changed).data)
 
@@ -79,7 +69,7 @@ class VehiclesView(ListAPIView[Vehicle]):
     )
     def post(self, request: Request) -> Response:
         """Register a vehicle. One that the fleet has already comes back as it is, with 200."""
-        body = checked(wire.VehicleSerializer, request)
+        body = checked(wire.VehicleSerializer, request.data)
         vehicle, is_new = vehicles.register(user_of(request).id, **body)
         return Response(wire.VehicleSerializer(vehicle).data, 201 if is_new else 200)
 
@@ -101,7 +91,7 @@ class VehicleView(APIView):
     )
     def patch(self, request: Request, vehicle_id: UUID) -> Response:
         """Renew papers, or take it out of service and back. A trip that it is on goes on."""
-        body = checked(wire.VehicleChangeSerializer, request, partial=True)
+        body = checked(wire.VehicleChangeSerializer, request.data, partial=True)
         changed = vehicles.change(user_of(request).id, vehicle_id, **body)
         return Response(wire.VehicleSerializer(changed).data)
 
@@ -127,7 +117,7 @@ class DriversView(ListAPIView[Driver]):
     )
     def post(self, request: Request) -> Response:
         """Name a driver. One whom the fleet has already comes back as he is, with 200."""
-        body = checked(wire.DriverSerializer, request)
+        body = checked(wire.DriverSerializer, request.data)
         driver, is_new = drivers.name(user_of(request).id, **body)
         return Response(wire.DriverSerializer(driver).data, 201 if is_new else 200)
 
@@ -149,7 +139,7 @@ class DriverView(APIView):
     )
     def patch(self, request: Request, driver_id: UUID) -> Response:
         """Change name or licence; another phone is another driver."""
-        body = checked(wire.DriverChangeSerializer, request, partial=True)
+        body = checked(wire.DriverChangeSerializer, request.data, partial=True)
         changed = drivers.change(user_of(request).id, driver_id, **body)
         return Response(wire.DriverSerializer(changed).data)
 
@@ -170,7 +160,7 @@ class AvailabilityView(APIView):
     )
     def put(self, request: Request) -> Response:
         """Go online or off. A fleet that is not verified may, but is offered nothing yet."""
-        body = checked(wire.AvailabilitySerializer, request)
+        body = checked(wire.AvailabilitySerializer, request.data)
         return Response(availability.set_online(user_of(request).id, online=body["online"]))
 
 

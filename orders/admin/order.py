@@ -10,10 +10,11 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from orders import snapshots
-from orders.admin.page import ModelAdmin, Page, Rows, place, rupees, span, who_drives
+from orders.admin.page import Page, Rows, place, rupees, span, who_drives
 from orders.models import Dispute, Fact, Offer, Order, Trip, TruckRequest
 from orders.states import ORDER_ACTIVE, OrderStatus
 from orders.trucks import held_trips, status_at
+from weelo.lib.admin import ModelAdmin
 
 
 class Which(admin.SimpleListFilter):

@@ -1,9 +1,8 @@
 """What all of the dispatchers' pages share: the search, the buttons, and how values read."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
@@ -12,35 +11,16 @@ from django.utils.html import format_html
 from orders import interventions
 from orders.lookup import orders_for
 from orders.models import Trip
-
-if TYPE_CHECKING:
-    ModelAdmin = admin.ModelAdmin[Any]
-    TabularInline = admin.TabularInline[Any, Any]
-else:
-    ModelAdmin, TabularInline = admin.ModelAdmin, admin.TabularInline
+from weelo.lib.admin import LookOnly, ReadOnly, TabularInline
 
 SEARCH_HELP = "A phone, a registration, or an id or its first six or more digits."
 
 
-class LookOnly:
-    """What the verbs write and people only look at."""
-
-    def has_add_permission(self, *_args: Any) -> bool:
-        return False
-
-    def has_change_permission(self, *_args: Any) -> bool:
-        return False
-
-    def has_delete_permission(self, *_args: Any) -> bool:
-        return False
-
-
-class Page(LookOnly, ModelAdmin):
+class Page(ReadOnly):
     """List and page of one model, found through the orders that a caller's words point at."""
 
     to_order: ClassVar[str]
     list_per_page = 50
-    show_full_result_count = False
     search_fields = ("id",)  # shows the box; the looking-up is `orders_for`'s
     search_help_text = SEARCH_HELP
 

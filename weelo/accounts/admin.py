@@ -1,6 +1,6 @@
 """People, their sessions and messages in the admin. No code, hash or token is shown."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django import forms
 from django.contrib import admin, messages
@@ -11,14 +11,14 @@ from django.http import HttpRequest
 
 from weelo.accounts import phones, sessions
 from weelo.accounts.models import Device, OneTimeCode, Session, SmsMessage, User
+from weelo.lib.admin import ReadOnly
 
 if TYPE_CHECKING:
-    ModelAdmin = admin.ModelAdmin[Any]
     PeopleAdmin = UserAdmin[User]
     ChangeForm = UserChangeForm[User]
     CreationForm = AdminUserCreationForm[User]
 else:
-    ModelAdmin, PeopleAdmin = admin.ModelAdmin, UserAdmin
+    PeopleAdmin = UserAdmin
     ChangeForm, CreationForm = UserChangeForm, AdminUserCreationForm
 
 
@@ -86,19 +86,6 @@ class PersonAdmin(PeopleAdmin):
             sessions.unblock(person, _staff(request))
             self.log_change(request, person, "Unblocked.")
             self.message_user(request, f"{person} may sign in again.")
-
-
-class ReadOnly(ModelAdmin):
-    """What the product writes and people only look at."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(Session)

@@ -1,6 +1,5 @@
 """The doors of accounts: sign in, sessions, the own account, the device's push token."""
 
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -10,13 +9,13 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView, RetrieveUpdateAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from weelo.accounts import firebase, otp, sessions
 from weelo.accounts import serializers as wire
 from weelo.accounts.authentication import session_of, user_of
 from weelo.accounts.models import Session, User
+from weelo.lib.bodies import checked
 from weelo.lib.limits import Limit, RateLimited, charge_address
 from weelo.lib.problems import NotFound
 from weelo.lib.problems_schema import refusals
@@ -27,12 +26,6 @@ class OpenView(APIView):
 
     authentication_classes = ()
     permission_classes = ()
-
-    def checked(self, kind: type[Serializer[Any]]) -> dict[str, Any]:
-        """The body's fields. Raises ValidationError (400 `INVALID`)."""
-        body = kind(data=self.request.data)
-        body.is_valid(raise_exception=True)
-        return dict(body.validated_data)
 
 
 class OtpView(OpenView):
@@ -47,7 +40,7 @@ class OtpView(OpenView):
         """Send a code by SMS. The answer is the same whether or not the number has an account;
         within `resend_in` of the last code nothing is sent."""
         charge_address(request._request, Limit("codes", settings.LIMIT_OTP_ADDRESS, 3600))
-        asked = otp.send_code(**self.checked(wire.PhoneIn))
+        asked = otp.send_code(**checked(wire.PhoneIn, request.data))
         return Response(wire.AskedOut(asked).data, status=202)
 
 
@@ -65,7 +58,7 @@ class TokenView(OpenView):
     def post(self, request: Request) -> Response:
         """Open a session with the code; the account is made at the first time. `OTP_WRONG`
         carries `tries_left`."""
-        signed_in = sessions.sign_in_by_code(**self.checked(wire.CodeIn))
+        signed_in = sessions.sign_in_by_code(**checked(wire.CodeIn, request.data))
         return Response(wire.SignedInOut(signed_in).data)
 
 
@@ -82,7 +75,7 @@ class FirebaseView(OpenView):
     )
     def post(self, request: Request) -> Response:
         """Open a session with the ID token of a Firebase phone sign-in."""
-        body = self.checked(wire.IdTokenIn)
+        body = checked(wire.IdTokenIn, request.data)
         phone = firebase.verified_phone(body["id_token"])
         signed_in = sessions.sign_in_by_phone(phone, body["device_name"])
         return Response(wire.SignedInOut(signed_in).data)
@@ -98,7 +91,7 @@ class RefreshView(OpenView):
     )
     def post(self, request: Request) -> Response:
         """Rotate: the answer's `refresh` replaces the one sent. An older one ends the session."""
-        signed_in = sessions.refresh(self.checked(wire.RefreshIn)["refresh"])
+        signed_in = sessions.refresh(checked(wire.RefreshIn, request.data)["refresh"])
         return Response(wire.SignedInOut(signed_in).data)
 
 

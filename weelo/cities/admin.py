@@ -20,12 +20,12 @@ from weelo.cities.areas import RADIUS_KM
 from weelo.cities.india import in_india
 from weelo.cities.models import City, CityCell, DispatchPolicy, RateCard, VehicleType
 from weelo.cities.versions import policy_faults, rate_faults
+from weelo.lib.admin import ModelAdmin
 
 if TYPE_CHECKING:
-    ModelAdmin = admin.ModelAdmin[Any]
     ModelForm = forms.ModelForm[Any]
 else:
-    ModelAdmin, ModelForm = admin.ModelAdmin, forms.ModelForm
+    ModelForm = forms.ModelForm
 
 
 class CachedAdmin(ModelAdmin):
