@@ -47,8 +47,3 @@ def on_unit_sphere(point: Point) -> tuple[float, float, float]:
     """
     lat, lng = math.radians(point.lat), math.radians(point.lng)
     return math.cos(lat) * math.cos(lng), math.cos(lat) * math.sin(lng), math.sin(lat)
-
-
-def chord(distance_m: float) -> float:
-    """The straight distance on the unit sphere that spans `distance_m` along the ground."""
-    return 2 * math.sin(min(distance_m / EARTH_RADIUS_M, math.pi) / 2)

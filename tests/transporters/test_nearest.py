@@ -5,6 +5,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -128,6 +129,38 @@ def test_a_circle_round_a_pole_is_answered_by_postgres(fleets):
     equals_brute_force(nearby, centre, radius_m, placed, MOST)
 
 
+def test_postgres_walks_its_index_and_neither_sorts_nor_hashes_a_city(town):
+    """With a condition on the radius it sorted, without OFFSET 0 it hashed: 60 to 300 ms."""
+    crowd, now = 4000, timezone.now()
+    owners = User.objects.bulk_create([User(phone=f"+9176{i:08}") for i in range(crowd)])
+    made = Transporter.objects.bulk_create(
+        Transporter(owner=o, business_name="x", kyc_status="verified", is_online=True)
+        for o in owners
+    )
+    papers = {f"{name}_expires_on": now.date() for name in ("rc", "permit", "fitness", "puc")}
+    Vehicle.objects.bulk_create(
+        Vehicle(
+            transporter=fleet,
+            vehicle_type_id=TYPE,
+            registration=f"C{i}",
+            insurance_expires_on=now.date(),
+            **papers,
+        )
+        for i, fleet in enumerate(made)
+    )
+    places = (presence.Fix(12.9 + i % 63 / 500, 77.5 + i / 20_000, now) for i in range(crowd))
+    placed = zip(made, places, strict=True)
+    twin.write({(Member(fleet.id), TYPE): fix for fleet, fix in placed}, [])
+    values = {"types": [TYPE], "here": [0.2097, 0.9517, 0.2243], "want": 10}
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        cursor.execute("EXPLAIN " + twin._NEAREST, {**values, "ttl": timedelta(minutes=5)})
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Order By: (on_sphere <->" in plan
+    assert "Sort Key" not in plan
+    assert "hashed SubPlan" not in plan
+
+
 def test_the_nearest_of_a_crowd_are_found_by_widening():
     """More than a search takes at once, so that the steps 1, 3, 10, 50 km matter."""
     centre = Point(12.9716, 77.5946)
@@ -168,7 +201,7 @@ def test_one_who_stands_for_two_wanted_types_comes_once(town):
     twin.write({(Member(balu.id), slug): presence.Fix(*place, now) for slug in both}, [])
     for answer in (
         presence.nearest(place, vehicle_types=both, radius_m=100, limit=9).seen,
-        twin.nearest(place, both, 100, 9)[:1],
+        twin.nearest(place, both, 9)[:1],
     ):
         assert [seen.member for seen in answer] == [Member(balu.id)]
 

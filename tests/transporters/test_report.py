@@ -222,7 +222,7 @@ def test_the_captains_point_stands_for_vehicles_without_a_fix_only(balu):
         presence.write_back()
         assert presence.nearest(HERE, vehicle_types=[TYPE], radius_m=9, limit=1).source == "redis"
         assert {one.vehicle_id for one in seen()} == expected
-        assert {one.vehicle_id for one in twin.nearest(HERE, [TYPE], 9, 9)} == expected
+        assert {one.vehicle_id for one in twin.nearest(HERE, [TYPE], 9)} == expected
 
 
 @pytest.mark.parametrize("fields", [{"is_online": False}, {"kyc_status": "suspended"}])

@@ -31,7 +31,7 @@ def nearest(point: Point, *, vehicle_types: Collection[str], radius_m: float, li
     if filled and not holds_pole(point, radius_m):
         return Nearby(_order(seen, radius_m)[:limit], "redis")
     # A flushed index knows only who reported since; the newer point of each member counts.
-    both = [*seen, *twin.nearest(point, types, radius_m, limit)]
+    both = [*seen, *twin.nearest(point, types, limit)]
     return Nearby(_order(both, radius_m)[:limit], "postgres")
 
 

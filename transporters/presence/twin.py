@@ -11,16 +11,16 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from transporters.geo import Point, chord, metres, on_unit_sphere
+from transporters.geo import Point, metres, on_unit_sphere
 from transporters.models import CurrentPosition, Kyc
 from transporters.presence.seen import COUNT_MOST, Count, Fix, Member, Seen
 from transporters.presence.track import to_ms
 
 REFILL_ROWS = 2000
-_MARGIN_M = 1.0
 
 # Who may be found: as in the index, fleets that are verified and online, vehicles in service, and
-# the captain's point while it stands for a vehicle without a fresh fix of its own.
+# the captain's point while it stands for a vehicle without a fresh fix of its own. OFFSET 0 keeps
+# PostgreSQL from hashing all vehicles first: it expects to look at many more than the limit does.
 _FRESH = "p.at >= statement_timestamp() - %(ttl)s"
 _LISTED = f"""
     fleet.is_online AND fleet.kyc_status = '{Kyc.VERIFIED}' AND CASE WHEN p.vehicle_id IS NULL
@@ -30,9 +30,12 @@ _LISTED = f"""
                 AND v.in_service AND NOT EXISTS (
                     SELECT FROM transporters_currentposition own
                     WHERE own.transporter_id = v.transporter_id AND own.vehicle_id = v.id
-                        AND own.at >= statement_timestamp() - %(ttl)s))
-        ELSE EXISTS (SELECT FROM transporters_vehicle v WHERE v.id = p.vehicle_id AND v.in_service)
+                        AND own.at >= statement_timestamp() - %(ttl)s) OFFSET 0)
+        ELSE EXISTS (
+            SELECT FROM transporters_vehicle v WHERE v.id = p.vehicle_id AND v.in_service OFFSET 0)
     END"""  # noqa: S608 - constants only, here and below
+# No condition on the radius: its selectivity is guessed so low that PostgreSQL would sort all of a
+# city instead of walking the index in order of distance, which the limit ends soon anyway.
 _NEAREST = f"""
 SELECT wanted.slug, found.*
 FROM unnest(%(types)s::varchar[]) AS wanted (slug) CROSS JOIN LATERAL (
@@ -40,7 +43,6 @@ FROM unnest(%(types)s::varchar[]) AS wanted (slug) CROSS JOIN LATERAL (
     FROM transporters_currentposition p
     JOIN transporters_transporter fleet ON fleet.id = p.transporter_id
     WHERE p.vehicle_type_id = wanted.slug AND {_FRESH} AND {_LISTED}
-        AND p.on_sphere <@ cube_enlarge(cube(%(here)s::float8[]), %(chord)s, 3)
     ORDER BY p.on_sphere <-> cube(%(here)s::float8[])
     LIMIT %(want)s
 ) found
@@ -75,17 +77,15 @@ WHERE new.vehicle_id IS NULL OR v.id IS NOT NULL
 """
 
 
-def nearest(
-    point: Point, vehicle_types: Collection[str], radius_m: float, limit: int
-) -> list[Seen]:
-    """At least the `limit` nearest fresh members, unsorted. One statement."""
-    return [seen for _, seen in _search(point, vehicle_types, radius_m, limit)]
+def nearest(point: Point, vehicle_types: Collection[str], limit: int) -> list[Seen]:
+    """The `limit` nearest fresh members of each type, however far, unsorted. One statement."""
+    return [seen for _, seen in _search(point, vehicle_types, limit)]
 
 
 def counts(point: Point, vehicle_types: Collection[str], radius_m: float) -> dict[str, Count]:
     """For each type how many are near, up to 100, and how far the nearest is."""
     near: dict[str, list[float]] = {slug: [] for slug in vehicle_types}
-    for slug, seen in _search(point, vehicle_types, radius_m, COUNT_MOST):
+    for slug, seen in _search(point, vehicle_types, COUNT_MOST):
         if seen.distance_m <= radius_m:
             near[slug].append(seen.distance_m)
     return {slug: Count(len(found), min(found, default=None)) for slug, found in near.items()}
@@ -147,13 +147,10 @@ def places() -> Iterator[dict[str, list[tuple[Member, Point, int]]]]:
         yield part
 
 
-def _search(
-    point: Point, vehicle_types: Collection[str], radius_m: float, want: int
-) -> Iterator[tuple[str, Seen]]:
+def _search(point: Point, vehicle_types: Collection[str], want: int) -> Iterator[tuple[str, Seen]]:
     parameters = {
         "types": list(vehicle_types),
         "here": list(on_unit_sphere(point)),
-        "chord": chord(radius_m + _MARGIN_M),
         "want": want,
     }
     for slug, transporter_id, vehicle_id, lat, lng, at in _rows(_NEAREST, parameters):
