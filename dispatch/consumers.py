@@ -83,11 +83,9 @@ class CaptainConsumer(BaseConsumer):
     def snapshot(self, user: User) -> Payload:
         return snapshots.captain_snapshot(user.id)
 
-    def standing(self, session: Session) -> fleet.Fleet:
-        return fleet.of_user(session.user)
-
-    def on_position(self, session: Session, standing: fleet.Fleet, payload: Payload) -> Payload:
-        return presence.report(standing, read_points(payload)).as_payload()
+    def on_position(self, session: Session, payload: Payload) -> Payload:
+        reporter = fleet.remembered(session.user)
+        return presence.report(reporter, read_points(payload)).as_payload()
 
 
 class CustomerConsumer(BaseConsumer):

@@ -4,9 +4,11 @@ from uuid import UUID
 
 import structlog
 
-from orders.change import By, Change
-from orders.models import Offer
+from orders.change import SYSTEM, By, Change
+from orders.models import Actor, Offer
 from orders.states import OfferState
+from transporters import kyc
+from transporters.models import Kyc
 from weelo.lib.retries import verb
 
 log = structlog.get_logger(__name__)
@@ -32,6 +34,16 @@ def reinstate(by: By, order_id: UUID, transporter_id: UUID) -> None:
         if offer.transporter_id == transporter_id and offer.state == OfferState.WITHDRAWN:
             change.move(offer, OfferState.OPEN, again=True, told_at=change.now)
             change.finish()
+
+
+@kyc.follow
+def after_kyc(transporter_id: UUID, to: str, staff_id: UUID | None) -> None:
+    """What a move of the papers means for the offers, once it is committed."""
+    by = By(Actor.DISPATCHER, staff_id) if staff_id else SYSTEM
+    if to == Kyc.SUSPENDED:
+        withdraw_all(by, transporter_id)
+    elif to == Kyc.VERIFIED:
+        reinstate_all(by, transporter_id)
 
 
 def withdraw_all(by: By, transporter_id: UUID) -> int:

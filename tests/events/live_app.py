@@ -53,12 +53,9 @@ class Captain(BaseConsumer):
     def snapshot(self, user):
         return {"offers": []}
 
-    def standing(self, session):
-        return {"read_at": time.monotonic()}
-
-    def on_position(self, session, standing, payload):
+    def on_position(self, session, payload):
         send_live([(session.user_id, Role.CAPTAIN)], "location_updated", payload)
-        return {"accepted": len(payload.get("points", [1])), **standing}
+        return {"accepted": len(payload.get("points", [1]))}
 
 
 application = LiveService({"/ws/customer/": Customer, "/ws/captain/": Captain})

@@ -259,12 +259,6 @@ def test_positions_reach_their_handler_and_live_frames_come_back(phone):
     assert (reply["ref"], reply["data"]["accepted"]) == (7, 1)
 
 
-def test_what_a_position_handler_needs_is_read_once_and_not_each_time(phone):
-    captain = phone(role="captain")
-    read = {captain.ask("position", lat=1, lng=2)["data"]["read_at"] for _ in range(3)}
-    assert len(read) == 1
-
-
 def test_a_customer_sends_no_positions(phone):
     customer = phone()
     customer.send(type="position", lat=12.9, lng=77.6)

@@ -9,8 +9,7 @@ A subclass says what is its own::
 
         def allowed(self, user): ...            # may this person have this socket?
         def snapshot(self, user): ...           # what the person sees now
-        def standing(self, session): ...        # what on_position has to know
-        def on_position(self, session, standing, payload): ...
+        def on_position(self, session, payload): ...
 
 All of these are plain functions of Django code, run in threads: they may query, and raise a
 `Refusal`. Everything else (events, acks, resume, limits, closing codes) is done here. Live frames
@@ -19,7 +18,6 @@ come from `weelo.events.live.send_live`.
 
 import asyncio
 import contextvars
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -47,7 +45,6 @@ from weelo.lib.wire import encode
 log = structlog.get_logger(__name__)
 
 HELLO_SECONDS = 5.0
-STANDING_SECONDS = 30.0
 FRAMES_PER_SECOND = 30
 GONE_SECONDS = 10.0  # how long a closed socket's peer may take to leave
 
@@ -78,14 +75,7 @@ class BaseConsumer:
         """What the person sees now. Runs in a repeatable-read, read-only transaction."""
         raise NotImplementedError
 
-    def standing(self, session: Session) -> Any:
-        """What `on_position` has to know of the person, so that it needs no query of its own.
-
-        Read at the first position and again when older than 30 s or after a command.
-        """
-        return None
-
-    def on_position(self, session: Session, standing: Any, payload: Payload) -> Any:
+    def on_position(self, session: Session, payload: Payload) -> Any:
         """Take a `position` frame (without its type). What it returns answers a frame with `ref`;
         a Refusal for one without is only logged."""
         raise NotImplementedError
@@ -107,7 +97,6 @@ class BaseConsumer:
         self._scope, self._receive, self._send = scope, receive, send
         self._socket = Socket(send)
         self._pace = Pace(FRAMES_PER_SECOND)
-        self._standing: tuple[float, Any] | None = None
         self._is_greeted = False
 
     async def run(self) -> None:
@@ -227,7 +216,6 @@ class BaseConsumer:
     async def _command(self, name: str, frame: Payload) -> None:
         ref = _ref(frame)
         answer = await self._answer(_verbs, name, self._run_command, name, frame)
-        self._standing = None
         self._reply(ref, answer)
 
     def _run_command(self, name: str, frame: Payload) -> Any:
@@ -240,15 +228,9 @@ class BaseConsumer:
     async def _position(self, frame: Payload) -> None:
         wants_reply = "ref" in frame
         ref = _ref(frame)
-        answer = await self._answer(_positions, "position", self._run_position, frame)
+        answer = await self._answer(_positions, "position", self.on_position, self.session, frame)
         if wants_reply:
             self._reply(ref, answer)
-
-    def _run_position(self, frame: Payload) -> Any:
-        now = time.monotonic()
-        if self._standing is None or now - self._standing[0] > STANDING_SECONDS:
-            self._standing = now, self.standing(self.session)
-        return self.on_position(self.session, self._standing[1], frame)
 
     def _reply(self, ref: str | int | None, answer: Payload) -> None:
         self._socket.say(encode({"type": "reply", "ref": ref, **answer}))
