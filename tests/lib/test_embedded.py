@@ -1,5 +1,7 @@
 """The embedded PostgreSQL and Valkey: joined, shared, healed, and gone with their last user."""
 
+import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -161,6 +163,7 @@ def test_everything_killed_at_once_is_healed_by_the_next_start(data):
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
+    eventually(lambda: not processes_of(data))
     assert (data / "postgres" / "postmaster.pid").exists()
     with embedded.start(data, durable=False) as servers:
         assert count(servers) == 1
@@ -211,6 +214,18 @@ def test_the_secret_is_made_once_and_only_its_owner_reads_it(data):
     assert len(first) >= 50
     assert embedded.secret(data) == first
     assert (data / "secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_word_of_a_killed_keeper_does_not_count_for_its_successor(data):
+    with embedded.start(data, durable=False) as servers:
+        told = embedded._state(data)
+        assert embedded.running(data) == servers.addresses
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (data / "servers" / "state.json").write_text(json.dumps({**told, "keeper": gone.pid}))
+    with (data / "servers" / "keeper.lock").open("w") as successor:
+        fcntl.flock(successor, fcntl.LOCK_EX)
+        assert embedded.running(data) is None
 
 
 def test_finding_out_that_nothing_runs_leaves_no_trace(data):

@@ -106,7 +106,10 @@ def running(data: Path) -> Addresses | None:
     """Where the servers of `data` listen at present, or None."""
     with contextlib.suppress(OSError, ValueError):
         state = _state(data)
-        if state["ready"] and _is_kept(data):
+        # A keeper that was killed leaves its word behind, which its successor has not replaced
+        # yet: the word counts while the one who wrote it lives.
+        has_author = Path(f"/proc/{state['keeper']}").exists()
+        if state["ready"] and has_author and _is_kept(data):
             return Addresses(state["database_url"], state["redis_url"])
     return None
 

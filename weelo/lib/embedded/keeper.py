@@ -97,9 +97,20 @@ def write_state(plan: Plan, *, ready: bool) -> None:
         "database_url": f"postgresql://weelo@/weelo?host={host}&port={plan.database_port or 5432}",
         "redis_url": f"unix://{host}/valkey.sock?db=0",
     }
-    draft = plan.state.with_suffix(".new")
+    publish(plan.state, state)
+
+
+def take_back(path: Path) -> None:
+    """Revokes what a killed keeper said; the folder of its sockets is still known."""
+    with contextlib.suppress(OSError, ValueError):
+        publish(path, {**json.loads(path.read_text()), "ready": False})
+
+
+def publish(path: Path, state: dict[str, object]) -> None:
+    """Nobody reads half of it."""
+    draft = path.with_suffix(".new")
     draft.write_text(json.dumps(state, indent=1) + "\n")
-    draft.replace(plan.state)
+    draft.replace(path)
 
 
 def serve(plan: Plan, over: threading.Event) -> None:
@@ -150,6 +161,7 @@ def main(argv: list[str]) -> int:
     folder = Path(argv[argv.index("--data") + 1]) / "servers"
     if not take(folder / "keeper.lock"):
         return ANOTHER_WAS_QUICKER
+    take_back(folder / "state.json")
     if os.fork():
         return 0
     os.setsid()
