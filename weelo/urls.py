@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from weelo import health, problem_pages
@@ -11,6 +12,7 @@ from weelo.lib import problems
 
 admin.site.site_header = admin.site.site_title = "Weelo"
 admin.site.index_title = "Dispatch"
+admin.site.site_url = None  # there is no other site than this one
 
 v1 = [
     path("", include("weelo.accounts.urls")),
@@ -29,6 +31,7 @@ def unrouted(request: HttpRequest, **_kwargs: str) -> HttpResponse:
 
 
 urlpatterns = [
+    path("", RedirectView.as_view(url="/api/docs/")),
     path("livez", health.livez),
     path("readyz", health.readyz),
     path("metrics", health.metrics),

@@ -18,7 +18,7 @@ from weelo.lib.admin import ModelAdmin
 
 
 class Which(admin.SimpleListFilter):
-    """Active orders unless asked otherwise; a search looks at all."""
+    """Active orders unless asked otherwise; a search, or a status, looks at all."""
 
     title = "which"
     parameter_name = "which"
@@ -30,7 +30,8 @@ class Which(admin.SimpleListFilter):
         return super().value() or self.default
 
     def __init__(self, request: HttpRequest, *args: Any) -> None:
-        self.default = "all" if request.GET.get("q") else "active"
+        asked = request.GET.get("q") or request.GET.get("status__exact")
+        self.default = "all" if asked else "active"
         super().__init__(request, *args)
 
     def choices(self, changelist: Any) -> Any:

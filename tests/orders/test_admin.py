@@ -104,6 +104,7 @@ def test_ended_orders_show_when_asked_for_and_in_a_search(desk, asha):
     assert found(desk, Order) == []
     assert found(desk, Order, which="all") == [order]
     assert found(desk, Order, q=str(order.id)) == [order]
+    assert found(desk, Order, status__exact="cancelled") == [order]
 
 
 def cancel_as_customer(asha, order):
