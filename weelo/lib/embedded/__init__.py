@@ -108,7 +108,8 @@ def running(data: Path) -> Addresses | None:
         state = _state(data)
         # A keeper that was killed leaves its word behind, which its successor has not replaced
         # yet: the word counts while the one who wrote it lives.
-        has_author = Path(f"/proc/{state['keeper']}").exists()
+        # A dying process loses its command line before its locks.
+        has_author = bool(Path(f"/proc/{state['keeper']}/cmdline").read_bytes())
         if state["ready"] and has_author and _is_kept(data):
             return Addresses(state["database_url"], state["redis_url"])
     return None
