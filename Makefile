@@ -21,7 +21,7 @@ run: $(STAMP) ## Start everything on PORT (8000) and PORT+1; Ctrl-C stops it, da
 	@exec setpriv --pdeathsig TERM $(BIN)/python manage.py up
 
 test: $(STAMP) ## Run all tests with servers of their own (ARGS='-k accept' chooses)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: lint types imports migrations openapi asyncapi deploy ## Lint, types, floors, migrations, contracts, settings
 
