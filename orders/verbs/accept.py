@@ -3,10 +3,12 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import structlog
+from django.db import transaction
 
 from orders import messages
 from orders.change import By, Change
@@ -14,6 +16,7 @@ from orders.crew import drivers_for, vehicles_for
 from orders.models import Actor, Offer, Trip, TruckRequest
 from orders.refusals import NotVerified, OfferClosed, OrderCancelled, OrderExpired, TruckTaken
 from orders.states import CloseReason, OfferState, OrderStatus, TripStatus
+from transporters.fleet import look_again
 from transporters.models import Driver, Kyc, Transporter, Vehicle
 from weelo.lib.retries import verb
 from weelo.lib.wire import rfc3339
@@ -61,6 +64,8 @@ def accept(
         change.move(offer, OfferState.ACCEPTED, answered_at=change.now)
     change.set(fleet, last_won_at=change.now)
     change.finish()
+    # Positions from now on are those of a trip; other processes learn of it within 30 s.
+    transaction.on_commit(partial(look_again, captain_id))
     log.info("trucks won", order_id=change.order.id, offer_id=offer.id, trucks=len(won))
     return _accepted(change, won)
 

@@ -185,6 +185,14 @@ class Ear:
                 if frame["name"] == name:
                     return frame["data"]
 
+    def live(self, name, seconds=5):
+        """The data of the next live frame of this name."""
+        deadline = time.monotonic() + seconds
+        while True:
+            frame = self.next(max(0.01, deadline - time.monotonic()))
+            if frame["type"] == "live" and frame["name"] == name:
+                return frame["data"]
+
     def ask(self, kind, **fields):
         """Send a command and wait for its reply."""
         ref = str(uuid.uuid4())

@@ -108,6 +108,12 @@ def test_a_truck_is_booked_driven_and_delivered(asha, balu, chitra, ears):
     assert assigned["driver"]["phone"] == BALU
     assert chitras_ear.hear("broadcast_dismissed")["reason"] == "FILLED"
 
+    moved = {"vehicle_id": vehicle, "lat": 12.9722, "lng": 77.5948}
+    assert balus_ear.ask("position", **moved)["data"]["accepted"] == 1
+    live = ashas_ear.live("location_updated")
+    assert (live["trip_id"], live["lat"]) == (trip["id"], 12.9722)
+    assert live["vehicle"]["registration"] == trip["vehicle"]["registration"]
+
     for body in (
         {"status": "en_route_pickup"},
         {"status": "at_pickup"},
