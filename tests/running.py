@@ -26,7 +26,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from dispatch import programs
-from weelo.lib.supervisor import Supervisor
+from weelo.lib.supervisor import Program, Supervisor
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = "weelo_running"
@@ -70,6 +70,13 @@ class Site:
             if program.name in names:
                 settings = {**program.environment, **self.environment}
                 self._supervisor.start(replace(program, environment=settings))
+
+    def beside(self, name, *words):
+        """Run `manage.py words…` next to the services, under this name, until stopped."""
+        command = [sys.executable, "manage.py", *map(str, words)]
+        self._supervisor.start(
+            Program(name, command, {**self.environment, "PYTHONUNBUFFERED": "1"})
+        )
 
     def stop(self, *names, patience_s=10.0):
         """Stop services with SIGTERM, as a deployment does."""

@@ -39,7 +39,7 @@ PAPERS = ("rc", "permit", "fitness", "insurance", "puc")
 
 @dataclass(frozen=True)
 class Crowd:
-    """Whom to make: so many of each role of a block, placed in a city.
+    """Whom to make: so many of each role of a block, from number `first` on, placed in a city.
 
     Captains get the vehicle types one after the other, one vehicle each.
     """
@@ -50,6 +50,7 @@ class Crowd:
     captains: int
     vehicle_types: tuple[str, ...]
     spread_km: float = SPREAD_KM
+    first: int = 0
 
 
 def refuse_in_production() -> None:
@@ -86,10 +87,11 @@ def make(crowd: Crowd) -> Iterator[list[Account]]:
     refuse_in_production()
     check_types(crowd.vehicle_types)
     for role, number in ((CUSTOMER, crowd.customers), (CAPTAIN, crowd.captains)):
-        if not 0 <= number <= MOST_OF_A_ROLE:
+        end = crowd.first + number
+        if number < 0 or end > MOST_OF_A_ROLE:
             raise CommandError(f"Of each role, 0 to {MOST_OF_A_ROLE} can be made.")
-        for first in range(0, number, BATCH):
-            numbers = range(first, min(first + BATCH, number))
+        for first in range(crowd.first, end, BATCH):
+            numbers = range(first, min(first + BATCH, end))
             people = [Person(crowd.block, role, n) for n in numbers]
             yield _make(crowd, people) if role == CUSTOMER else _make_captains(crowd, people)
 
