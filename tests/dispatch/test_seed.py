@@ -170,7 +170,7 @@ def test_an_unknown_vehicle_type_is_refused(seed):
     assert not User.objects.exists()
 
 
-@pytest.mark.parametrize("command", ["seed", "demo"])
+@pytest.mark.parametrize("command", ["seed", "demo", "simulate", "replay"])
 def test_simulated_people_are_refused_in_production(command, settings, tmp_path):
     settings.PRODUCTION = True
     words = {
