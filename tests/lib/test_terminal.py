@@ -1,6 +1,7 @@
 """What `make run` shows."""
 
 import os
+import threading
 
 import pytest
 
@@ -63,3 +64,22 @@ def test_a_terminal_that_was_closed_is_noticed_and_writing_to_it_does_no_harm():
         os.close(outlet)
         assert terminal.is_closed()
         terminal.say("nobody hears this")
+
+
+def test_programs_write_while_the_start_looks_whether_anybody_reads(shown):
+    terminal, _ = shown
+    faults = []
+
+    def ask():
+        try:
+            for _ in range(3000):
+                terminal.is_closed()
+        except RuntimeError as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults

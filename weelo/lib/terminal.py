@@ -32,12 +32,12 @@ class Terminal:
         self._names: list[str] = []
         self._held: list[str] | None = None
         self._lock = threading.Lock()
-        self._hangup = select.poll()
-        self._hangup.register(stream.fileno(), 0)  # reports a hang-up or an error, nothing else
 
     def is_closed(self) -> bool:
         """Whether nobody can read any more: the window was closed, or the pipe's other end."""
-        return bool(self._hangup.poll(0))
+        hangup = select.poll()  # one of its own: two threads may not wait on the same
+        hangup.register(self._stream.fileno(), 0)  # reports a hang-up or an error, nothing else
+        return bool(hangup.poll(0))
 
     def say(self, text: str) -> None:
         with self._lock:
