@@ -33,7 +33,7 @@ REFILL_EVERY_S = 5.0
 ONCE_S = float("inf")
 FAILED_AGAIN_S = 5.0
 # Of overdue orders at a time, so that a stop comes through within a second.
-EXPIRE_BATCH = 100
+EXPIRE_BATCH = 500
 HINTS = "hint:loop"
 # A subscription that hangs on a dead connection is noticed no other way.
 SUBSCRIBED_FOR_S = 60.0

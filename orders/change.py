@@ -5,7 +5,7 @@ and status are computed anew, and the rows, the facts and the messages are writt
 statements. Nothing else in the project writes a status.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Self
@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 
 from orders import announce, messages
 from orders.models import Actor, Fact, FactSubject, Offer, Order, Trip, TruckRequest
@@ -84,15 +85,28 @@ class Change:
 
         Three statements. Raises NotFound. The clock is the database's, read after the lock.
         """
+        orders = Order.objects.filter(**where)
+        for change in cls.many(by, orders.select_for_update(no_key=True, of=("self",))):
+            return change
+        raise NotFound("There is no such order of yours.")
+
+    @classmethod
+    def many(cls, by: By, locked: QuerySet[Order]) -> list[Self]:
+        """As `of` for several orders at once, in as many statements; `locked` locks its rows."""
         assert connection.in_atomic_block
-        orders = Order.objects.filter(**where).select_related("city")
-        order = orders.select_for_update(no_key=True, of=("self",)).first()
-        if order is None:
-            raise NotFound("There is no such order of yours.")
-        trucks = list(with_held_trips(TruckRequest.objects.filter(order=order)))
-        offers = list(
-            Offer.objects.filter(order=order).select_related("transporter__owner").order_by("id")
-        )
+        orders = list(locked.select_related("city"))
+        ids = [order.id for order in orders]
+        trucks: dict[UUID, list[TruckRequest]] = {id_: [] for id_ in ids}
+        offers: dict[UUID, list[Offer]] = {id_: [] for id_ in ids}
+        for truck in with_held_trips(TruckRequest.objects.filter(order_id__in=ids)) if ids else ():
+            trucks[truck.order_id].append(truck)
+        told = Offer.objects.filter(order_id__in=ids).select_related("transporter__owner")
+        for offer in told.order_by("id") if ids else ():
+            offers[offer.order_id].append(offer)
+        return [cls._of(by, order, trucks[order.id], offers[order.id]) for order in orders]
+
+    @classmethod
+    def _of(cls, by: By, order: Order, trucks: list[TruckRequest], offers: list[Offer]) -> Self:
         now: datetime = trucks[0].now  # type: ignore[attr-defined]
         return cls(order, trucks, offers, now, by, announce.Before.of(order, trucks, offers))
 
@@ -247,15 +261,12 @@ class Change:
 
     def finish(self) -> None:
         """Compute the order anew, then write rows and facts, then messages: two statements."""
+        finish_all([self])
+
+    def _settle(self) -> None:
         self._count()
         self._reopen_or_close_offers()
         self._raise_version()
-        inserted = set(map(id, self._added))
-        updates: Iterable[tuple[Any, set[str]]] = (
-            (row, names) for row, names in self._touched.items() if id(row) not in inserted
-        )
-        write_together(self._added, updates)
-        deliver([*announce.announce(self), *self.more])
 
     def _raise_version(self) -> None:
         """A new version whenever the order, a truck or a trip changed; an offer alone is none."""
@@ -291,6 +302,22 @@ class Change:
                 self.move(offer, OfferState.CLOSED, close_reason=self.close_reason)
             elif seeking and offer.state == OfferState.CLOSED:
                 self.move(offer, OfferState.OPEN, close_reason="", again=True, told_at=self.now)
+
+
+def finish_all(changes: Sequence[Change]) -> None:
+    """`Change.finish` for several orders at once, in the same two statements."""
+    for change in changes:
+        change._settle()
+    write_together(
+        [row for change in changes for row in change._added],
+        [update for change in changes for update in _updates(change)],
+    )
+    deliver([m for change in changes for m in (*announce.announce(change), *change.more)])
+
+
+def _updates(change: Change) -> Iterator[tuple[Any, set[str]]]:
+    inserted = set(map(id, change._added))
+    return ((row, names) for row, names in change._touched.items() if id(row) not in inserted)
 
 
 def order_ttl() -> timedelta:

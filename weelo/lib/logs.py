@@ -2,6 +2,7 @@
 
 import logging.config
 import re
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,9 +19,10 @@ def mask_phones(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, 
     return event
 
 
-def plain_ids(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    """A structlog processor: UUIDs as people write them."""
-    return {key: str(v) if isinstance(v, UUID) else v for key, v in event.items()}
+def plain_values(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """A structlog processor: ids and times as people write them."""
+    plain = (UUID, datetime)
+    return {key: str(v) if isinstance(v, plain) else v for key, v in event.items()}
 
 
 def configure(options: dict[str, str]) -> None:
@@ -30,7 +32,7 @@ def configure(options: dict[str, str]) -> None:
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        plain_ids,
+        plain_values,
         mask_phones,
     ]
     logging.config.dictConfig(_handlers(options["level"], shared, _final(options["format"])))
