@@ -4,7 +4,6 @@ Tasks only say "look now": they are idempotent, keep no result and expire with t
 deadline hangs on them, hence no ETA and no countdown.
 """
 
-import logging
 import os
 from typing import Any
 
@@ -49,10 +48,4 @@ app.autodiscover_tasks(["dispatch"])
 
 @signals.setup_logging.connect
 def keep_djangos_logging(**_options: Any) -> None:
-    """Celery leaves logging alone when somebody listens here: Django's settings hold.
-
-    Its lines about each task would say every few seconds that there was nothing to do; what a
-    task did, it logs itself, and a failure is an error.
-    """
-    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    """Celery leaves logging alone when somebody listens here: Django's settings hold."""

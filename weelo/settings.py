@@ -170,17 +170,10 @@ ORDER_TTL = timedelta(
 POSITION_TTL = timedelta(
     seconds=env.whole("POSITION_TTL", 300, "Seconds after which a position is stale.", least=5)
 )
-WAKE_AFTER = timedelta(
-    seconds=env.whole("WAKE_AFTER", 240, "Seconds of silence before the wake push.", least=1)
-)
 QUOTE_TTL = timedelta(seconds=env.whole("QUOTE_TTL", 300, "Seconds a quote holds.", least=1))
-PICKUP_SLA = timedelta(
-    seconds=env.whole("PICKUP_SLA", 900, "Seconds to set out before a trip is flagged.", least=1)
-)
 ROAD_FACTOR = env.number(
     "ROAD_FACTOR", 1.4, "Kilometres by road per great-circle kilometre.", least=1, most=5
 )
-NEWCOMERS_EVERY = timedelta(seconds=2)
 
 # --- Limits ---------------------------------------------------------------------------------
 
@@ -230,9 +223,6 @@ SMS_DLT_HEADER = env.text("SMS_DLT_HEADER", "", "India's DLT header (sender).")
 SMS_DLT_TEMPLATE_ID = env.text("SMS_DLT_TEMPLATE_ID", "", "India's DLT template id for codes.")
 SMS_DLT_DROP_TEMPLATE_ID = env.text(
     "SMS_DLT_DROP_TEMPLATE_ID", "", "India's DLT template id for the receiver's drop code."
-)
-FIREBASE_CREDENTIALS = env.text(
-    "FIREBASE_CREDENTIALS", "", "Path of Firebase's service account file; empty: no Firebase."
 )
 FIREBASE_PROJECT = env.text("FIREBASE_PROJECT", "", "Firebase project of phone sign-in.")
 

@@ -8,8 +8,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 
 import structlog
-from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -157,14 +156,10 @@ def as_refusal(exc: Exception) -> Refusal | None:
         return Invalid(invalid(exc.detail))
     if isinstance(exc, Http404):
         return NotFound("There is nothing here that belongs to you.")
-    if isinstance(exc, PermissionDenied):
-        return None
     if isinstance(exc, OperationalError | InterfaceError):
         # Lock and statement timeouts, a pool without a free connection, a server that is away.
         log.warning("database did not answer in time", error=str(exc).split("\n")[0])
         return TryAgain()
-    if isinstance(exc, DatabaseError):
-        return None
     return None
 
 
