@@ -12,7 +12,7 @@ from orders.models import Actor, Dispute, Fact, Offer, Order, Rating, Trip, Truc
 from orders.states import OrderStatus, TripStatus, TruckStatus
 from orders.verbs.accept import accept
 from orders.verbs.cancel import cancel
-from orders.verbs.rate import dispute
+from orders.verbs.rate import dispute, rate
 from orders.verbs.steps import Step, step
 from tests.orders.clock import overdue
 from tests.people import (
@@ -162,11 +162,15 @@ def fill(asha, number, start=0):
         order = make_order(customer)
         (offer,) = tell_them(order, [fleet])
         accept(fleet.owner_id, offer.id, vehicle_ids(fleet))
-        trip = Trip.objects.get(order=order)
-        Rating.objects.create(trip=trip, stars=5)
-        dispute(customer.id, trip.id, "late")
+        deliver_and_rate(Trip.objects.get(order=order))
         orders.append(order)
     return orders
+
+
+def deliver_and_rate(trip):
+    drive(trip, "at_pickup", "in_transit", "at_drop", "completed")
+    rate(trip.order.customer_id, trip.id, 5)
+    dispute(trip.order.customer_id, trip.id, "late")
 
 
 def statements(desk, address):
@@ -177,8 +181,7 @@ def statements(desk, address):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_nothing_can_be_added_changed_or_deleted_by_hand(desk, trip, asha, model):
-    dispute(asha.id, trip.id, "late")
-    Rating.objects.create(trip=trip, stars=5)
+    deliver_and_rate(trip)
     name = f"admin:orders_{model._meta.model_name}"
     row = model.objects.first()
     assert desk.get(reverse(f"{name}_add")).status_code == 403
