@@ -20,6 +20,7 @@ from dispatch.heartbeat import beat
 from dispatch.policy import Policies
 from dispatch.reconcile import reconcile
 from orders.verbs.expire import expire_due
+from orders.verbs.flag import flag_due
 from transporters import presence
 from weelo.accounts import sms
 from weelo.lib.away import database_is_away
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY_S = 0.25
 BEAT_EVERY_S = 2.0
 REFILL_EVERY_S = 5.0
+FLAGS_EVERY_S = 5.0
 ONCE_S = float("inf")
 FAILED_AGAIN_S = 5.0
 # Of overdue orders at a time, so that a stop comes through within a second.
@@ -203,6 +205,7 @@ def chores() -> list[Duty]:
         Duty("reconcile", lambda: _quietly(reconcile, "start"), ONCE_S),
         Duty("sms", sms.send_due),
         Duty("refill", _refill, REFILL_EVERY_S),
+        Duty("flags", flag_due, FLAGS_EVERY_S),
     ]
 
 

@@ -2,7 +2,7 @@
 
 A verb takes a `Change`, moves trucks, offers and trips, and calls `finish()`: the order's counters
 and status are computed anew, and the rows, the facts and the messages are written in two SQL
-statements. Nothing else in the project writes a status.
+statements. Nothing else in the project writes a status, but for `orders.unwon`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -115,7 +115,14 @@ class Change:
         """The change that brings an order into being."""
         change = cls(order, trucks, [], now, by, None)
         change._added += [order, *trucks]
-        change.note("order_confirmed", order, to=order.status, fare_paise=order.fare_paise)
+        change.note(
+            "order_confirmed",
+            order,
+            to=order.status,
+            fare_paise=order.fare_paise,
+            expires_at=order.expires_at,
+            trucks=[_born(truck) for truck in trucks],
+        )
         return change
 
     # --- reading ----------------------------------------------------------------------------
@@ -149,13 +156,17 @@ class Change:
     # --- writing ----------------------------------------------------------------------------
 
     def move(self, row: Row, to: str, *, kind: str = "", data: Any = None, **fields: Any) -> None:
-        """Move one row along its machine, set `fields` with it, and record the fact."""
+        """Move one row along its machine, set `fields` with it, and record the fact.
+
+        The fact's data is `data` and the fields.
+        """
         subject, machine, column = _SUBJECTS[type(row)]
         here = getattr(row, column)
         if not machine.allows(here, to):
             raise IllegalMove(f"{subject} {row.pk}: {here} -> {to}")
         setattr(row, column, to)
-        self.note(kind or f"{subject}_{to}", row, here=here, to=to, **(data or {}))
+        told = {**(data or {}), **fields}
+        self.note(kind or f"{subject}_{to}", row, here=here, to=to, **told)
         if to in machine.terminal and hasattr(row, "ended_at"):
             fields["ended_at"] = self.now
         self.set(row, **fields)
@@ -177,16 +188,17 @@ class Change:
 
     def add_trip(self, truck: TruckRequest, trip: Trip) -> None:
         """A vehicle wins a truck."""
-        self.move(truck, TruckStatus.ASSIGNED, data={"trip_id": str(trip.id)})
+        self.move(truck, TruckStatus.ASSIGNED, data={"trip_id": trip.id})
         truck.held = trip  # type: ignore[attr-defined]
         self.add(trip)
         self.note(
             "trip_assigned",
             trip,
             to=trip.status,
-            truck_id=str(truck.id),
-            vehicle_id=str(trip.vehicle_id),
-            transporter_id=str(trip.transporter_id),
+            truck_id=truck.id,
+            vehicle_id=trip.vehicle_id,
+            transporter_id=trip.transporter_id,
+            driver_id=trip.driver_id,
         )
 
     def drop_trip(self, truck: TruckRequest, reason: str) -> Trip:
@@ -211,13 +223,13 @@ class Change:
         )
         self.trucks.append(new)
         self.add(new)
-        self.note("truck_replacement", new, to=new.status, replaces=str(truck.id))
+        self.note("truck_replacement", new, to=new.status, replaces=truck.id, **_born(new))
         return new
 
     def step_trip(self, trip: Trip, to: str, **fields: Any) -> None:
         """Move a trip and remember the step's time."""
-        steps = [*trip.steps, {"status": str(to), "at": rfc3339(self.now)}]
-        self.move(trip, to, steps=steps, **fields)
+        self.move(trip, to, **fields)
+        self.set(trip, steps=[*trip.steps, {"status": str(to), "at": rfc3339(self.now)}])
 
     def seek_for(self, ttl: timedelta) -> None:
         """The order seeks (again): at least `ttl` from now, the next wave at once."""
@@ -227,6 +239,7 @@ class Change:
             seeking_since=self.now,
             next_wave_at=self.now,
         )
+        self.note("order_seeks_again", self.order, expires_at=self.order.expires_at)
 
     def note(self, kind: str, row: Row, *, here: str = "", to: str = "", **data: Any) -> None:
         """Record a fact: what happened to which row, from what to what."""
@@ -269,8 +282,8 @@ class Change:
         self._raise_version()
 
     def _raise_version(self) -> None:
-        """A new version whenever the order, a truck or a trip changed; an offer alone is none."""
-        if self.before is None or all(isinstance(row, Offer) for row in self._touched):
+        """A new version whenever the customer sees the order, a truck or a trip changed."""
+        if self.before is None or not any(map(_is_seen, self._touched.items())):
             return
         self.set(self.order, version=self.order.version + 1)
         for row in self._added:
@@ -288,12 +301,14 @@ class Change:
         )
         if not searching:
             self.set(self.order, next_wave_at=None)
-        if self.expired:
-            self.set(self.order, reason=messages.expiry_reason(self.order))
+        told = {"reason": messages.expiry_reason(self.order)} if self.expired else {}
         # The overdue was expired before, so that reading at any time gives the stored status.
         status = status_at(self.order, self.trucks, self.order.created_at)
         if status != self.order.status:
-            self.move(self.order, status)
+            self.move(self.order, status, **told)
+        elif told:
+            self.note("deadline_passed", self.order, **told)
+            self.set(self.order, **told)
 
     def _reopen_or_close_offers(self) -> None:
         seeking = self.order.trucks_searching > 0
@@ -318,6 +333,23 @@ def finish_all(changes: Sequence[Change]) -> None:
 def _updates(change: Change) -> Iterator[tuple[Any, set[str]]]:
     inserted = set(map(id, change._added))
     return ((row, names) for row, names in change._touched.items() if id(row) not in inserted)
+
+
+def _is_seen(touched: tuple[Any, set[str]]) -> bool:
+    """Whether the customer sees these fields of this row."""
+    row, fields = touched
+    return not isinstance(row, Offer) and fields != {"flagged"}
+
+
+def _born(truck: TruckRequest) -> dict[str, Any]:
+    """What a truck is when it comes into being, for the fact that tells of it."""
+    return {
+        "truck_id": truck.id,
+        "vehicle_type_id": truck.vehicle_type_id,
+        "load_kg": truck.load_kg,
+        "fare_paise": truck.fare_paise,
+        "payout_paise": truck.payout_paise,
+    }
 
 
 def order_ttl() -> timedelta:

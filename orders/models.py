@@ -62,8 +62,9 @@ class Order(models.Model):
     """One confirmed wish of one customer for 1 to 50 trucks."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # db_index=False, here and below: an index or constraint that begins with it stands in Meta.
     customer = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders"
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders", db_index=False
     )
     slot = models.PositiveSmallIntegerField(
         default=1, help_text="Which of the customer's places for active orders it takes."
@@ -181,7 +182,9 @@ class TruckRequest(models.Model):
     """One truck wanted within an order."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="trucks")
+    order = models.ForeignKey(
+        Order, on_delete=models.PROTECT, related_name="trucks", db_index=False
+    )
     position = models.PositiveSmallIntegerField()
     vehicle_type = models.ForeignKey(VehicleType, on_delete=models.PROTECT)
     load_kg = models.PositiveIntegerField(null=True, blank=True)
@@ -221,7 +224,9 @@ class Offer(models.Model):
     """One transporter told of one order."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="offers")
+    order = models.ForeignKey(
+        Order, on_delete=models.PROTECT, related_name="offers", db_index=False
+    )
     transporter = models.ForeignKey(Transporter, on_delete=models.PROTECT, related_name="offers")
     state = models.CharField(max_length=10, choices=OfferState.choices, default=OfferState.OPEN)
     close_reason = models.CharField(max_length=10, choices=CloseReason.choices, blank=True)
@@ -269,7 +274,9 @@ class Trip(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="trips")
     truck = models.ForeignKey(TruckRequest, on_delete=models.PROTECT, related_name="trips")
-    transporter = models.ForeignKey(Transporter, on_delete=models.PROTECT, related_name="trips")
+    transporter = models.ForeignKey(
+        Transporter, on_delete=models.PROTECT, related_name="trips", db_index=False
+    )
     vehicle = models.ForeignKey(Vehicle, on_delete=models.PROTECT, related_name="trips")
     vehicle_type = models.ForeignKey(VehicleType, on_delete=models.PROTECT)
     driver = models.ForeignKey(
@@ -331,6 +338,10 @@ class Trip(models.Model):
         indexes: ClassVar[list[models.Index]] = [
             models.Index(name="trip_of_transporter", fields=["transporter", "-won_at"]),
             models.Index(name="trip_of_driver", fields=["driver", "-won_at"]),
+            # What the loop looks over for flags, every few seconds.
+            models.Index(
+                name="trip_live", fields=["won_at"], condition=Q(status__in=sorted(TRIP_LIVE))
+            ),
         ]
 
     def __str__(self) -> str:

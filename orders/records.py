@@ -9,13 +9,16 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from weelo.cities.models import DispatchPolicy
+from weelo.lib.wire import WireEncoder
 
 
 class Wave(models.Model):
     """The decision log: one round of telling captains, with who was told, who not and why."""
 
     id = models.BigAutoField(primary_key=True)
-    order = models.ForeignKey("orders.Order", on_delete=models.CASCADE, related_name="waves")
+    order = models.ForeignKey(
+        "orders.Order", on_delete=models.CASCADE, related_name="waves", db_index=False
+    )
     number = models.PositiveSmallIntegerField()
     part = models.PositiveSmallIntegerField(
         default=0, help_text="0 is the wave; 1, 2, … are newcomers told before the next one."
@@ -62,7 +65,9 @@ class Fact(models.Model):
     """What happened to an order, by whom, from what to what; written with the change itself."""
 
     id = models.BigAutoField(primary_key=True)
-    order = models.ForeignKey("orders.Order", on_delete=models.PROTECT, related_name="facts")
+    order = models.ForeignKey(
+        "orders.Order", on_delete=models.PROTECT, related_name="facts", db_index=False
+    )
     order_version = models.PositiveIntegerField()
     at = models.DateTimeField()
     kind = models.CharField(max_length=40)
@@ -75,7 +80,9 @@ class Fact(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True
     )
     request_id = models.CharField(max_length=64, blank=True)
-    data = models.JSONField(default=dict, blank=True)
+    data = models.JSONField(
+        default=dict, blank=True, encoder=WireEncoder, help_text="The fields that it set, and more."
+    )
 
     class Meta:
         indexes: ClassVar[list[models.Index]] = [

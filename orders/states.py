@@ -1,7 +1,7 @@
 """The state machines of orders, trucks, offers and trips, as data.
 
-Each machine lists every legal move; `orders.change` is the only writer of a status and asks
-here first. The diagram in docs/ARCHITECTURE.md is drawn from the same arrows.
+Each machine lists every legal move; `orders.change` asks here before it writes a status. The
+diagram in docs/ARCHITECTURE.md is drawn from the same arrows.
 """
 
 from collections.abc import Collection, Iterable, Mapping

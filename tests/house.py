@@ -5,6 +5,7 @@ every rule, and every rule to a planted breach.
 """
 
 import ast
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -12,6 +13,9 @@ FLOORS = ("weelo", "transporters", "orders", "dispatch")
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 50
 STATUSES = {"status", "state"}
 ORDER_ROWS = {"Order", "TruckRequest", "Offer", "Trip"}
+SQL_WRITES_A_STATUS = re.compile(
+    r"UPDATE\s+orders_\w+\s+SET\b[^;]*?\b(status|state)\s*=", re.IGNORECASE
+)
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 
 
@@ -77,6 +81,9 @@ def writes_a_status(tree):
             text for value in keywords(call).values() for text in strings(value)
         }:
             yield call.lineno, f"{name}() writes a status"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and SQL_WRITES_A_STATUS.search(str(node.value)):
+            yield node.lineno, "SQL writes a status"
 
 
 def opens_a_nameless_transaction(tree):

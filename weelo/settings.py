@@ -167,6 +167,14 @@ SWEEP_EVERY = env.whole("SWEEP_EVERY", 10, "Seconds between Celery's expiry swee
 ORDER_TTL = timedelta(
     seconds=env.whole("ORDER_TTL", 60, "Seconds an order seeks trucks.", least=1, most=3600)
 )
+PICKUP_SLA = timedelta(
+    seconds=env.whole(
+        "PICKUP_SLA",
+        2700,
+        "Seconds from accept to arrival at the pickup, after which a dispatcher is told.",
+        least=1,
+    )
+)
 POSITION_TTL = timedelta(
     seconds=env.whole("POSITION_TTL", 300, "Seconds after which a position is stale.", least=5)
 )

@@ -74,9 +74,11 @@ def _charge(change: Change, trips: list[Trip], fee_paise: int, reason: str) -> N
     """Record the fee (nothing is collected) and tell the captains who had won."""
     order = change.order
     share = pricing.payout_paise(fee_paise, order.city.commission_percent)
-    change.set(
-        order,
-        cancel_fee_paise=order.cancel_fee_paise + fee_paise,
-        captain_share_paise=order.captain_share_paise + share,
-    )
+    if fee_paise:
+        sums: dict[str, Any] = {
+            "cancel_fee_paise": order.cancel_fee_paise + fee_paise,
+            "captain_share_paise": order.captain_share_paise + share,
+        }
+        change.set(order, **sums)
+        change.note("cancel_fee_recorded", order, **sums)
     change.more += announce.cancelled_trips(change, trips, reason, fee_paise, share)

@@ -38,7 +38,7 @@ def set_driver(captain_id: UUID, trip_id: UUID, driver_id: UUID | None) -> dict[
     (driver,) = drivers_for(change, fleet, [driver_id], 1)
     if trip.driver is not None:
         change.former_drivers[trip.id] = {trip.driver.user_id}
-    change.note("driver_set", trip, driver_id=str(driver_id) if driver_id else None)
+    change.note("driver_set", trip, driver_id=driver_id)
     change.set(trip, driver=driver)
     change.finish()
     log.info("driver set", order_id=change.order.id, trip_id=trip_id)

@@ -36,11 +36,11 @@ def give_back(captain_id: UUID, trip_id: UUID, reason: str = "") -> dict[str, An
     change.expire_overdue()
     dropped = change.drop_trip(truck, reason[:200])
     _close_own_offer(change, dropped)
-    change.set(truck, give_backs=truck.give_backs + 1)
-    if truck.give_backs >= MOST_GIVE_BACKS:
-        change.move(truck, TruckStatus.EXPIRED)
+    times = truck.give_backs + 1
+    if times >= MOST_GIVE_BACKS:
+        change.move(truck, TruckStatus.EXPIRED, give_backs=times)
     else:
-        change.move(truck, TruckStatus.SEARCHING)
+        change.move(truck, TruckStatus.SEARCHING, give_backs=times)
         change.seek_for(order_ttl())
     change.finish()
     log.info("truck given back", order_id=change.order.id, trip_id=trip_id, times=truck.give_backs)

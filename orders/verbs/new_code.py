@@ -1,6 +1,6 @@
 """A dispatcher issues a new start or drop code, after wrong tries have used the old one up."""
 
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import structlog
@@ -31,8 +31,9 @@ def new_code(dispatcher_id: UUID, trip_id: UUID, code: Code) -> None:
     if trip is None or trip.status not in _NEEDED[code]:
         what = code.replace("_", " ")
         raise IllegalStep(f"This trip needs its {what} no more.", allowed=[])
-    change.set(trip, **{code: _another(getattr(trip, code)), f"{code}_tries": 0})
-    change.note(f"{code}_renewed", trip)
+    tries: dict[str, Any] = {f"{code}_tries": 0}
+    change.set(trip, **{code: _another(getattr(trip, code))}, **tries)
+    change.note(f"{code}_renewed", trip, **tries)
     if code == "drop_code" and trip.status not in TRIP_BEFORE_PICKUP_DONE:
         send_drop_code(change, trip)
     change.finish()

@@ -3,19 +3,15 @@
 from typing import Any
 from uuid import UUID
 
-from orders.models import Dispute, Rating, Trip
+import structlog
+
+from orders.change import By, Change
+from orders.models import Actor, Dispute, Rating, Trip
 from orders.refusals import CannotRate
 from orders.states import TripStatus
-from weelo.lib.problems import NotFound
 from weelo.lib.retries import verb
 
-
-def _own_trip(customer_id: UUID, trip_id: UUID) -> Trip:
-    own = Trip.objects.filter(id=trip_id, order__customer_id=customer_id)
-    trip = own.select_for_update(no_key=True).first()
-    if trip is None:
-        raise NotFound("There is no such trip of yours.")
-    return trip
+log = structlog.get_logger(__name__)
 
 
 @verb
@@ -24,13 +20,17 @@ def rate(customer_id: UUID, trip_id: UUID, stars: int, comment: str = "") -> dic
 
     Raises NotFound, CannotRate.
     """
-    trip = _own_trip(customer_id, trip_id)
+    change, trip = _own_trip(customer_id, trip_id)
     if trip.status != TripStatus.COMPLETED:
         raise CannotRate(f"The trip is {trip.status}; it can be rated once it is completed.")
-    rating, _ = Rating.objects.get_or_create(
-        trip=trip, defaults={"stars": stars, "comment": comment}
-    )
-    if rating.stars != stars:
+    rating = Rating.objects.filter(trip=trip).first()
+    if rating is None:
+        rating = Rating(trip=trip, stars=stars, comment=comment, at=change.now)
+        change.add(rating)
+        change.note("trip_rated", trip, stars=stars)
+        change.finish()
+        log.info("trip rated", order_id=change.order.id, trip_id=trip_id, stars=stars)
+    elif rating.stars != stars:
         raise CannotRate(f"You gave {rating.stars} stars before; a rating stays as it is.")
     return {"trip_id": str(trip_id), "stars": rating.stars, "comment": rating.comment}
 
@@ -41,8 +41,19 @@ def dispute(customer_id: UUID, trip_id: UUID, reason: str, notes: str = "") -> d
 
     Raises NotFound.
     """
-    trip = _own_trip(customer_id, trip_id)
-    found, _ = Dispute.objects.get_or_create(
-        trip=trip, reason=reason, settled_at=None, defaults={"notes": notes}
-    )
+    change, trip = _own_trip(customer_id, trip_id)
+    found = Dispute.objects.filter(trip=trip, reason=reason, settled_at=None).first()
+    if found is None:
+        found = Dispute(trip=trip, reason=reason, notes=notes, at=change.now)
+        change.add(found)
+        change.note("dispute_opened", trip, dispute_id=found.id, about=reason)
+        change.finish()
+        log.info("dispute opened", order_id=change.order.id, trip_id=trip_id, reason=reason)
     return {"id": str(found.id), "trip_id": str(trip_id), "reason": reason, "notes": found.notes}
+
+
+def _own_trip(customer_id: UUID, trip_id: UUID) -> tuple[Change, Trip]:
+    """Lock the order of a customer's trip. Raises NotFound."""
+    own = Trip.objects.filter(id=trip_id, order__customer_id=customer_id)
+    change = Change.of(By(Actor.CUSTOMER, customer_id), id__in=own.values("order_id"))
+    return change, own.get()

@@ -27,6 +27,6 @@ def settle(dispatcher_id: UUID, dispute_id: UUID, settlement: str) -> None:
             raise AlreadySettled("Somebody settled this dispute before you; it stays as it is.")
         return
     change.set(dispute, settled_at=change.now, settlement=settlement)
-    change.note("dispute_settled", dispute.trip, dispute_id=str(dispute_id))
+    change.note("dispute_settled", dispute.trip, dispute_id=dispute_id)
     change.finish()
     log.info("dispute settled", order_id=change.order.id, dispute_id=dispute_id)

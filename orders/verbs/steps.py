@@ -15,6 +15,7 @@ from orders.change import By, Change
 from orders.models import Actor, Trip
 from orders.refusals import CodeWrong, IllegalStep, ProofRequired
 from orders.states import TRIP, TripStatus, TruckStatus
+from orders.verbs.flag import PICKUP_LATE
 from weelo.accounts import sms
 from weelo.accounts.models import User
 from weelo.lib.problems import NotFound, Refusal
@@ -109,7 +110,7 @@ def _check(change: Change, trip: Trip, name: str, given: str) -> Refusal | None:
     if tries < MOST_TRIES:
         tries += 1
         change.set(trip, **{f"{name}_tries": tries})
-        change.note(f"{name}_wrong", trip, tries=tries)
+        change.note(f"{name}_wrong", trip, **{f"{name}_tries": tries})
         change.finish()
     left = MOST_TRIES - tries
     hint = "Ask again and retry." if left else "Call the dispatcher for a new code."
@@ -121,6 +122,8 @@ def _take(change: Change, trip: Trip, wanted: Step) -> None:
     fields: dict[str, Any] = {}
     if wanted.status == TripStatus.AT_PICKUP:
         fields["at_pickup_at"] = change.now
+        if trip.flagged == PICKUP_LATE:
+            fields["flagged"] = ""
     if wanted.status == TripStatus.COMPLETED:
         proof = wanted.proof or {}
         fields["proof"] = {"kind": proof["kind"], "reference": proof.get("reference", "")}
@@ -166,6 +169,6 @@ def check_stop(user: User, trip_id: UUID, number: int, state: str) -> dict[str, 
         )
     states[number - 1] = state
     change.set(trip, stops_state=states)
-    change.note("stop_" + state, trip, stop=number)
+    change.note("stop_" + state, trip, stop=number, stops_state=states)
     change.finish()
     return messages.trip_for_captain(trip, change.order, truck)

@@ -66,7 +66,14 @@ def tell(plan: Plan) -> bool:
         offer.transporter = verified[one.transporter_id]
         change.offers.append(offer)
         change.add(offer)
-        change.note("captain_told", offer, to=OfferState.OPEN, distance_m=one.distance_m)
+        change.note(
+            "captain_told",
+            offer,
+            to=OfferState.OPEN,
+            transporter_id=one.transporter_id,
+            wave=plan.number,
+            distance_m=one.distance_m,
+        )
     change.add(_wave(plan, told, change.now))
     change.set(
         order,

@@ -133,7 +133,7 @@ def test_a_truck_is_booked_driven_and_delivered(asha, balu, chitra, ears):
     rated = asha.post(f"trips/{trip['id']}/rating", stars=5)
     assert rated.status_code == 200, rated.text
     kinds = [row["kind"] for row in asha.get(f"orders/{order['id']}/timeline").json()]
-    assert kinds[0] == "order_confirmed" and kinds[-1] == "order_completed"
+    assert kinds[0] == "order_confirmed" and kinds[-2:] == ["order_completed", "trip_rated"]
 
 
 def test_create_cancel_and_create_again(asha):

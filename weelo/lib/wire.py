@@ -21,6 +21,13 @@ def encode(value: Any) -> str:
     )
 
 
+class WireEncoder(json.JSONEncoder):
+    """`encode` for a model's JSONField."""
+
+    def default(self, o: Any) -> Any:
+        return _other(o)
+
+
 def _other(value: Any) -> Any:
     if isinstance(value, UUID):
         return str(value)
