@@ -19,7 +19,14 @@ from dispatch.audit import COUNTERS_WRONG, RECOUNT, STATUS_WRONG
 from dispatch.models import Reconciliation
 from orders.change import SYSTEM, Change, order_ttl
 from orders.models import Trip, TruckRequest
-from orders.states import TRIP, TRIP_BEFORE_PICKUP_DONE, CloseReason, TripStatus, TruckStatus
+from orders.states import (
+    TRIP,
+    TRIP_BEFORE_PICKUP_DONE,
+    CloseReason,
+    OfferState,
+    TripStatus,
+    TruckStatus,
+)
 from orders.trucks import held
 from weelo.lib.away import database_is_away
 from weelo.lib.problems import Refusal
@@ -73,6 +80,12 @@ UNION ALL
 SELECT offer.order_id, offer.id, offer.state FROM orders_order o
 JOIN orders_offer offer ON offer.order_id = o.id AND offer.state = 'closed'
 WHERE o.trucks_searching > 0 AND o.id = coalesce(%(order_id)s, o.id)
+"""
+_SUSPENDED = """
+SELECT offer.order_id, offer.id AS offer_id, offer.state, fleet.kyc_status
+FROM orders_offer offer JOIN transporters_transporter fleet ON fleet.id = offer.transporter_id
+WHERE offer.state = 'open' AND fleet.kyc_status <> 'verified'
+  AND offer.order_id = coalesce(%(order_id)s, offer.order_id)
 """
 
 
@@ -185,9 +198,15 @@ def _close_offers(change: Change, _rows: list[Row]) -> None:
     change.close_reason = words.get(change.order.status, CloseReason.FILLED)
 
 
+def _withdraw(change: Change, rows: list[Row]) -> None:
+    for row in rows:
+        change.move(change.offer(row["offer_id"]), OfferState.WITHDRAWN)
+
+
 KINDS = (
     Kind("overdue_order_expired", _OVERDUE, _expire),
     Kind("truck_and_trip_joined", _TRUCK_AND_TRIP, _join),
     Kind("order_counted_anew", _COUNTS, _count),
     Kind("offers_follow_the_order", _OFFERS, _close_offers),
+    Kind("offers_of_suspended_fleets_withdrawn", _SUSPENDED, _withdraw),
 )

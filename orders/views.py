@@ -17,6 +17,7 @@ from orders.models import Actor, Order, Wave
 from orders.quotes import QuoteInvalid
 from orders.verbs.cancel import cancel
 from orders.verbs.confirm import confirm
+from orders.verbs.expire import expire_due
 from orders.verbs.rate import dispute, rate
 from weelo.accounts.authentication import user_of
 from weelo.accounts.permissions import IsStaff, WrongRole
@@ -78,6 +79,7 @@ class ActiveOrderView(APIView):
     @extend_schema(responses=serializers.ActiveAnswer)
     def get(self, request: Request) -> Response:
         """The customer's active orders, and the newest of them."""
+        expire_due(customer_id=user_of(request).id)
         snapshot = snapshots.customer_snapshot(user_of(request).id)
         fields = {name: snapshot[name] for name in ("order", "orders")}
         return Response({**fields, "server_time": rfc3339(database_now())})
@@ -87,6 +89,7 @@ class OrderView(APIView):
     @extend_schema(responses={200: serializers.OrderAnswer, **refusals(NotFound)})
     def get(self, request: Request, order_id: UUID) -> Response:
         """One order of the customer."""
+        expire_due(customer_id=user_of(request).id, id=order_id)
         return Response(snapshots.order_payload(user_of(request).id, order_id))
 
 

@@ -18,6 +18,7 @@ from orders.refusals import NotVerified, OfferClosed, OrderCancelled, OrderExpir
 from orders.states import CloseReason, OfferState, OrderStatus, TripStatus
 from transporters.fleet import look_again
 from transporters.models import Driver, Kyc, Transporter, Vehicle
+from weelo.lib.problems import Refusal
 from weelo.lib.retries import verb
 from weelo.lib.wire import rfc3339
 
@@ -32,7 +33,6 @@ class Accepted:
     trucks_left: int
 
 
-@verb
 def accept(
     captain_id: UUID,
     offer_id: UUID,
@@ -45,6 +45,19 @@ def accept(
     vehicles again give the same trips. Raises, in this order: NotFound, NotVerified,
     OrderExpired, OrderCancelled, OfferClosed, VehicleBusy, DriverBusy, WrongVehicle, TruckTaken.
     """
+    result = _accept(captain_id, offer_id, vehicle_ids, driver_ids)
+    if isinstance(result, Refusal):
+        raise result  # the expiry that it noticed is stored: its transaction had to commit
+    return result
+
+
+@verb
+def _accept(
+    captain_id: UUID,
+    offer_id: UUID,
+    vehicle_ids: Sequence[UUID],
+    driver_ids: Sequence[UUID | None],
+) -> Accepted | Refusal:
     own = Offer.objects.filter(id=offer_id, transporter__owner_id=captain_id)
     change = Change.of(By(Actor.CAPTAIN, captain_id), id__in=own.values("order_id"))
     offer = change.offer(offer_id)
@@ -55,6 +68,9 @@ def accept(
     before = _trips_of(change, vehicle_ids)
     if before:
         return _accepted(change, before)
+    if change.expire_overdue():
+        change.finish()
+        return _expired()
     _refuse_unless_it_seeks(change, offer)
     vehicles = vehicles_for(change, fleet, vehicle_ids)
     drivers = drivers_for(change, fleet, driver_ids, len(vehicles))
@@ -80,14 +96,16 @@ def _trips_of(change: Change, vehicle_ids: Sequence[UUID]) -> list[Trip]:
 
 def _refuse_unless_it_seeks(change: Change, offer: Offer) -> None:
     order = change.order
-    expired = offer.close_reason == CloseReason.EXPIRED or order.status == OrderStatus.EXPIRED
-    overdue = order.trucks_searching > 0 and change.now >= order.expires_at
-    if expired or overdue:
-        raise OrderExpired("The order ran out before your answer arrived. Wait for the next one.")
+    if offer.close_reason == CloseReason.EXPIRED or order.status == OrderStatus.EXPIRED:
+        raise _expired()
     if offer.close_reason == CloseReason.CANCELLED or order.status == OrderStatus.CANCELLED:
         raise OrderCancelled("The customer cancelled before your answer arrived.")
     if offer.state in (OfferState.WITHDRAWN, OfferState.GIVEN_BACK):
         raise OfferClosed(f"This offer is {offer.state} and cannot be accepted any more.")
+
+
+def _expired() -> OrderExpired:
+    return OrderExpired("The order ran out before your answer arrived. Wait for the next one.")
 
 
 def _match(change: Change, vehicles: list[Vehicle]) -> list[tuple[int, TruckRequest, Vehicle]]:

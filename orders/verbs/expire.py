@@ -1,18 +1,22 @@
 """Past its deadline an order stops seeking: what still searches expires, won trucks go on."""
 
 from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
 import structlog
 from django.db import DatabaseError
 from django.db.models.functions import Now
 
+from orders import unwon
 from orders.change import SYSTEM, By, Change, finish_all
 from orders.models import Order
+from orders.states import OrderStatus
 from weelo.lib.away import database_is_away
 from weelo.lib.retries import verb
 
 log = structlog.get_logger(__name__)
+_UNWON = str(OrderStatus.BROADCASTING)
 
 
 @verb
@@ -29,19 +33,20 @@ def expire(order_id: UUID, by: By = SYSTEM) -> bool:
     return True
 
 
-def due(limit: int) -> list[UUID]:
+def due(limit: int, **scope: Any) -> list[UUID]:
     """Ids of orders whose deadline is past while trucks still search, oldest deadline first."""
-    overdue = Order.objects.filter(trucks_searching__gt=0, expires_at__lte=Now())
+    overdue = Order.objects.filter(trucks_searching__gt=0, expires_at__lte=Now(), **scope)
     return list(overdue.order_by("expires_at").values_list("id", flat=True)[:limit])
 
 
-def expire_due(limit: int = 500) -> int:
+def expire_due(limit: int = 500, **scope: Any) -> int:
     """Expire what is due, up to `limit` orders in one transaction; returns how many were.
 
-    An order that somebody else has locked is left for the next round. Raises OperationalError
-    when the database is away.
+    `scope` narrows the orders: a reader stores what he sees as expired of his own
+    (`customer_id=…`). An order that somebody else has locked is left for the next round. Raises
+    OperationalError when the database is away.
     """
-    ids = due(limit)
+    ids = due(limit, **scope)
     try:
         return _expire_together(ids) if ids else 0
     except DatabaseError as fault:
@@ -53,15 +58,26 @@ def expire_due(limit: int = 500) -> int:
 
 @verb
 def _expire_together(ids: Collection[UUID]) -> int:
-    locked = Order.objects.filter(id__in=ids).order_by("id")
-    changes = Change.many(
-        SYSTEM, locked.select_for_update(no_key=True, of=("self",), skip_locked=True)
+    """What nobody else has locked; the lock is its own statement, before any that reads."""
+    overdue = Order.objects.filter(id__in=ids, trucks_searching__gt=0, expires_at__lte=Now())
+    locked = list(
+        overdue.select_for_update(no_key=True, skip_locked=True)
+        .annotate(now=Now())
+        .order_by("id")
+        .values_list("id", "trucks_filled", "status", "now")
     )
-    overdue = [change for change in changes if change.expire_overdue()]
-    finish_all(overdue)
-    for change in overdue:
+    alike = [id_ for id_, filled, status, _ in locked if not filled and status == _UNWON]
+    if alike:
+        unwon.expire(alike, now=locked[0][-1])
+        log.info("orders expired", orders=len(alike), order_ids=alike)
+    rest = Order.objects.filter(id__in={id_ for id_, *_ in locked} - set(alike)).order_by("id")
+    changes = Change.many(SYSTEM, rest.select_for_update(no_key=True, of=("self",)))
+    for change in changes:
+        change.expire_overdue()
+    finish_all(changes)
+    for change in changes:
         _log(change)
-    return len(overdue)
+    return len(locked)
 
 
 def _expire_alone(order_id: UUID) -> int:

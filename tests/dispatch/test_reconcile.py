@@ -171,6 +171,13 @@ def test_an_offer_left_closed_while_the_order_seeks_is_opened(order):
     assert order.offers.get().state == OfferState.OPEN
 
 
+def test_an_offer_left_open_to_a_suspended_fleet_is_withdrawn(order, balu):
+    plant("UPDATE transporters_transporter SET kyc_status = 'suspended'")
+    assert repairs() == ["offers_of_suspended_fleets_withdrawn"]
+    assert order.offers.get().state == OfferState.WITHDRAWN
+    assert repairs() == []
+
+
 def test_one_repair_that_fails_does_not_stop_the_others(order, balu, monkeypatch, caplog):
     other = make_order(make_customer("+919000000008", "Anil"))
     shift(order, 70)

@@ -105,13 +105,16 @@ def test_a_suspended_transporter_cannot_accept(asha, balu):
         accept(balu.owner_id, offer.id, vehicle_ids(balu))
 
 
-def test_an_overdue_order_cannot_be_accepted_though_nobody_stored_its_expiry(asha, balu):
+def test_an_accept_that_comes_too_late_stores_the_expiry_that_it_noticed(asha, balu, heard):
     order = make_order(asha)
     (offer,) = tell_them(order, [balu])
     overdue(order)
     with pytest.raises(refusals.OrderExpired):
         accept(balu.owner_id, offer.id, vehicle_ids(balu))
-    expire(order.id)
+    order.refresh_from_db()
+    assert (order.status, order.reason) == (OrderStatus.EXPIRED, "NO_CAPTAIN_ACCEPTED")
+    assert heard(asha)[-1] == "order_expired"
+    assert not expire(order.id)
     with pytest.raises(refusals.OrderExpired):
         accept(balu.owner_id, offer.id, vehicle_ids(balu))
 

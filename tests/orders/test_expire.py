@@ -1,5 +1,7 @@
 """Past their deadline orders expire together, whoever notices."""
 
+import json
+import re
 import time
 from itertools import count
 
@@ -7,12 +9,28 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from orders.models import Order
-from orders.verbs.expire import expire_due
+from orders.change import SYSTEM, By
+from orders.models import Actor, Order, Trip
+from orders.verbs.accept import accept
+from orders.verbs.cancel import cancel
+from orders.verbs.decline import decline
+from orders.verbs.expire import expire, expire_due
+from orders.verbs.give_back import give_back
+from orders.verbs.withdraw import withdraw_all
+from tests.accounts.doors import sign_in
 from tests.orders.clock import overdue
-from tests.people import make_captains, make_city, make_customer, make_order, tell_them
+from tests.people import (
+    make_captains,
+    make_city,
+    make_customer,
+    make_order,
+    tell_them,
+    vehicle_ids,
+)
 from tests.races.racing import race
+from weelo.accounts.models import User
 from weelo.events.models import Event
+from weelo.lib.wire import encode
 
 _phones = count()
 
@@ -33,16 +51,50 @@ def test_many_orders_expire_in_as_many_statements_as_one():
     for number in (1, 12):
         overdue_orders(number)
         Event.objects.all().delete()
-        with CaptureQueriesContext(connection) as queries:
-            assert expire_due() == number
-        counts.append(
-            sum(not q["sql"].startswith(("SAVEPOINT", "RELEASE")) for q in queries.captured_queries)
-        )
+        counts.append(statements_of(expire_due, number))
         expired = Event.objects.filter(name="order_expired")
         assert expired.count() == number
         assert Event.objects.filter(name="broadcast_dismissed").count() == 2 * number
         assert expire_due() == 0
-    assert counts == [6, 6]  # due, lock, trucks, offers, rows and facts, messages
+    assert counts == [4, 4]  # due, lock, rows and facts, messages
+
+
+@pytest.mark.django_db
+def test_partly_filled_orders_expire_in_as_many_statements_as_one():
+    make_city()
+    counts = []
+    for number in (1, 5):
+        for _ in range(number):
+            order = make_order(make_customer(f"+9170{next(_phones):08}"), trucks=2)
+            (fleet,) = make_captains(1)
+            (offer,) = tell_them(order, [fleet])
+            accept(fleet.owner_id, offer.id, vehicle_ids(fleet))
+            overdue(order)
+        counts.append(statements_of(expire_due, number))
+    assert counts == [7, 7]  # due, lock, orders, trucks, offers, rows and facts, messages
+
+
+def statements_of(runner, result):
+    with CaptureQueriesContext(connection) as queries:
+        assert runner() == result
+    return sum(not q["sql"].startswith(("SAVEPOINT", "RELEASE")) for q in queries.captured_queries)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["orders/active", "orders/{}"])
+def test_a_reader_stores_the_expiry_that_he_sees_and_no_other(path):
+    make_city()
+    phone, _ = sign_in("+919000000001")
+    asha = User.objects.get(phone="+919000000001")
+    mine, (other,) = make_order(asha), overdue_orders(1)
+    overdue(mine)
+    answer = phone.get(path.format(mine.id))
+    assert answer.status_code == 200
+    assert answer.body.get("status", "expired") == "expired"
+    assert set(Order.objects.filter(status="expired")) == {mine}
+    assert mine.facts.filter(kind="order_expired").count() == 1
+    assert phone.get(path.format(mine.id)).body.get("order") is None
+    assert Order.objects.get(id=other.id).status == "broadcasting"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -63,3 +115,92 @@ def timed(runner):
         return runner(), time.monotonic() - started
 
     return run
+
+
+# --- the statement for many, held equal to the verb for one -------------------------------------
+
+
+def untold(asha):
+    return make_order(asha)
+
+
+def told(asha):
+    order = make_order(asha, trucks=MIXED)
+    tell_them(order, make_captains(2))
+    return order
+
+
+def answered(asha):
+    """One declined, one withdrawn, one accepted and cancelled by the customer, with a fee."""
+    order = make_order(asha, trucks=MIXED)
+    fleets = make_captains(4)
+    offers = tell_them(order, fleets)
+    decline(fleets[0].owner_id, offers[0].id)
+    withdraw_all(SYSTEM, fleets[1].id)
+    accept(fleets[2].owner_id, offers[2].id, vehicle_ids(fleets[2]))
+    cancel(By(Actor.CUSTOMER, asha.id), order.id, truck_id=Trip.objects.get(order=order).truck_id)
+    return order
+
+
+def given_back(asha):
+    order = make_order(asha, trucks=2)
+    fleets = make_captains(2)
+    offers = tell_them(order, fleets)
+    accept(fleets[0].owner_id, offers[0].id, vehicle_ids(fleets[0]))
+    give_back(fleets[0].owner_id, Trip.objects.get(order=order).id)
+    return order
+
+
+MIXED = [
+    {"vehicle_type": "open-17-ft", "quantity": 2, "load_kg": 4000},
+    {"vehicle_type": "mini-tata-ace", "quantity": 1},
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("story", [untold, told, answered, given_back])
+def test_many_together_expire_exactly_as_one_alone(story):
+    make_city()
+    alone, together = (story(make_customer(f"+9170{next(_phones):08}")) for _ in range(2))
+    overdue(alone)
+    assert expire(alone.id)
+    overdue(together)
+    assert expire_due() == 1
+    assert what_is_left(together) == what_is_left(alone)
+
+
+def what_is_left(order):
+    """The order's rows, facts and messages, with names for ids and without times."""
+    trucks = dict(enumerate(order.trucks.order_by("position")))
+    offers = dict(enumerate(order.offers.order_by("distance_m")))
+    names = {order.id: "order", order.customer_id: "customer"}
+    names |= {truck.id: f"truck {i}" for i, truck in trucks.items()}
+    for i, offer in offers.items():
+        names |= {offer.id: f"offer {i}", offer.transporter_id: f"fleet {i}"}
+        names |= {offer.transporter.owner_id: f"captain {i}"}
+        names |= {vehicle.id: f"vehicle {i}" for vehicle in offer.transporter.vehicles.all()}
+    names |= {trip.id: "trip" for trip in order.trips.all()}
+    messages = Event.objects.filter(order_id=order.id).order_by("stream_id", "seq")
+    told = messages.values("stream__user", "stream__role", "name", "order_version", "data")
+    left = {
+        "order": Order.objects.filter(id=order.id).values().get(),
+        "trucks": list(order.trucks.order_by("position").values()),
+        "offers": list(order.offers.order_by("distance_m").values()),
+        "facts": list(order.facts.order_by("id").values()),
+        "messages": sorted(told, key=lambda message: names[message["stream__user"]]),
+    }
+    text = TIMES.sub("a time", encode(left))
+    for id_, name in names.items():
+        text = text.replace(str(id_), name)
+    return json.loads(text, object_hook=without_own)
+
+
+TIMES = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+OWN = {"registration", "phone", "name", "start_code", "drop_code"}
+
+
+def without_own(row):
+    """A payload without what is each person's or truck's own, and a fact without its number."""
+    is_fact = "kind" in row
+    own = {"id"} if is_fact else set() if "stream__user" in row else OWN
+    return {name: value for name, value in row.items() if name not in own}

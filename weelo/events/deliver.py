@@ -1,6 +1,6 @@
 """Puts numbered messages into mailboxes, within the transaction of what they tell."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -34,21 +34,26 @@ WITH message AS (
     SELECT user_id, role, name, order_id, order_version, data, place,
            row_number() OVER (PARTITION BY user_id, role ORDER BY place) AS nth,
            count(*) OVER (PARTITION BY user_id, role) AS messages
-    FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::int[], %s::jsonb[])
-         WITH ORDINALITY
-         AS given (user_id, role, name, order_id, order_version, data, place)
+    FROM ({given}) given
 ), stream AS (
     INSERT INTO events_stream AS kept (user_id, role, epoch, head)
     SELECT user_id, role, gen_random_uuid(), count(*)
     FROM message GROUP BY user_id, role ORDER BY user_id, role
     ON CONFLICT (user_id, role) DO UPDATE SET head = kept.head + excluded.head
     RETURNING kept.id, kept.user_id, kept.role, kept.head
+), event AS (
+    INSERT INTO events_event (stream_id, seq, name, at, order_id, order_version, data)
+    SELECT stream.id, stream.head - messages + nth, name, clock_timestamp(), order_id,
+           order_version, data
+    FROM message JOIN stream USING (user_id, role)
+    ORDER BY place
 )
-INSERT INTO events_event (stream_id, seq, name, at, order_id, order_version, data)
-SELECT stream.id, stream.head - messages + nth, name, clock_timestamp(), order_id, order_version,
-       data
-FROM message JOIN stream USING (user_id, role)
-ORDER BY place
+SELECT user_id || ':' || role FROM stream
+"""
+_LISTED = """
+SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::int[], %s::jsonb[])
+              WITH ORDINALITY
+              AS listed (user_id, role, name, order_id, order_version, data, place)
 """
 
 
@@ -59,18 +64,28 @@ def deliver(messages: Sequence[Message]) -> None:
     hinted. Raises TransactionManagementError outside a transaction, since a message without the
     change that it tells must not exist.
     """
+    if messages:
+        columns: list[Any] = [
+            [m.user_id for m in messages],
+            [str(m.role) for m in messages],
+            [m.name for m in messages],
+            [m.order_id for m in messages],
+            [m.order_version for m in messages],
+            [encode(m.data) for m in messages],
+        ]
+        deliver_selected(_LISTED, columns)
+
+
+def deliver_selected(query: str, values: Sequence[Any] | Mapping[str, Any]) -> None:
+    """As `deliver`, of messages that an SQL query makes.
+
+    Its columns: `user_id, role, name, order_id, order_version, data, place`, where `place` says
+    in which order they are told.
+    """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("deliver() belongs into a transaction.")
-    if not messages:
-        return
-    columns: list[Any] = [
-        [m.user_id for m in messages],
-        [str(m.role) for m in messages],
-        [m.name for m in messages],
-        [m.order_id for m in messages],
-        [m.order_version for m in messages],
-        [encode(m.data) for m in messages],
-    ]
     with connection.cursor() as cursor:
-        cursor.execute(_DELIVER, columns)
-    hint(HINT_CHANNEL, encode(sorted({f"{m.user_id}:{m.role}" for m in messages})))
+        cursor.execute(_DELIVER.format(given=query), values)
+        recipients = sorted(recipient for (recipient,) in cursor.fetchall())
+    if recipients:
+        hint(HINT_CHANNEL, encode(recipients))
