@@ -1,7 +1,8 @@
 """The real processes over the test's own servers: `with running({"ORDER_TTL": "5"}) as site:`.
 
 Each site has a database of its own (copied from one that was migrated and filled once a run), a
-Redis database number, two ports and a data folder. Nothing of it is left afterwards.
+Redis database number, two ports and a data folder. Nothing of it is left afterwards. One that is
+`durable=True` has whole servers of its own, which may be crashed.
 """
 
 import json
@@ -26,6 +27,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from dispatch import programs
+from weelo.lib import embedded
 from weelo.lib.supervisor import Program, Supervisor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,6 +88,10 @@ class Site:
         """Send a signal to a service and all its workers."""
         os.killpg(self._supervisor.children[name].pid, number)
 
+    def postmaster(self):
+        """The process id of a durable site's PostgreSQL; its keeper starts it again by itself."""
+        return int((self.data / "postgres" / "postmaster.pid").read_text().split()[0])
+
     def wait(self):
         """Until every service that was started is ready."""
         deadline = time.monotonic() + READY_S
@@ -128,20 +134,25 @@ class Site:
 
 
 @contextmanager
-def running(settings=None, services=("http", "live", "loop")):
+def running(settings=None, services=("http", "live", "loop"), *, durable=False):
     """Start the services with these settings, wait until they are ready, stop them at the end.
 
-    `services` may also name worker and beat.
+    `services` may also name worker and beat. `durable`: over servers of the site's own, whose
+    PostgreSQL keeps through a crash what it committed.
     """
     with ExitStack() as stack:
         data = Path(tempfile.mkdtemp(prefix="weelo-site-"))
         stack.callback(shutil.rmtree, data, ignore_errors=True)
-        database = stack.enter_context(own_database())
+        if durable:
+            database, redis_url = stack.enter_context(own_servers(data))
+        else:
+            database = stack.enter_context(own_database())
+            redis_url = stack.enter_context(own_redis())
         environment = {
             "WEELO_ENV": "test",
             "DATA": str(data),
             "DATABASE_URL": database,
-            "REDIS_URL": stack.enter_context(own_redis()),
+            "REDIS_URL": redis_url,
             "PORT": str(two_free_ports()),
             "HTTP_WORKERS": "1",
             **(settings or {}),
@@ -154,6 +165,14 @@ def running(settings=None, services=("http", "live", "loop")):
         site.start(*services)
         site.wait()
         yield site
+
+
+@contextmanager
+def own_servers(data):
+    """PostgreSQL with fsync and Valkey in this folder, prepared; their two addresses."""
+    with embedded.start(data, durable=True) as servers:
+        prepare(servers.addresses.database_url)
+        yield servers.addresses.database_url, servers.addresses.redis_url
 
 
 @contextmanager
@@ -182,17 +201,22 @@ def make_template(connection, address):
     draft = f"{TEMPLATE}_draft"
     connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(draft)))
     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(draft)))
+    prepare(make_conninfo(address, dbname=draft))
+    rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+    connection.execute(rename.format(sql.Identifier(draft), sql.Identifier(TEMPLATE)))
+
+
+def prepare(address):
+    """Migrate a database and fill the catalogue."""
     done = subprocess.run(
         [sys.executable, "manage.py", "prepare", "--no-demo"],
         cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": make_conninfo(address, dbname=draft)},
+        env={**os.environ, "DATABASE_URL": address},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-    connection.execute(rename.format(sql.Identifier(draft), sql.Identifier(TEMPLATE)))
 
 
 @contextmanager
