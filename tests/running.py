@@ -23,8 +23,9 @@ from pathlib import Path
 import httpx
 import psycopg
 import redis
+from django.db import connection, connections
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from dispatch import programs
 from weelo.lib import embedded
@@ -88,6 +89,11 @@ class Site:
         """Send a signal to a service and all its workers."""
         os.killpg(self._supervisor.children[name].pid, number)
 
+    def runs(self, name):
+        """Whether a service was started and lives."""
+        child = self._supervisor.children.get(name)
+        return child is not None and child.exit_code() is None
+
     def postmaster(self):
         """The process id of a durable site's PostgreSQL; its keeper starts it again by itself."""
         return int((self.data / "postgres" / "postmaster.pid").read_text().split()[0])
@@ -115,6 +121,23 @@ class Site:
         """A connection to the site's database."""
         with psycopg.connect(self.environment["DATABASE_URL"], autocommit=True) as connection:
             yield connection
+
+    @contextmanager
+    def django(self):
+        """The test's own Django over the site's database: its models, its verbs, the audit."""
+        known, address = (
+            connection.settings_dict,
+            conninfo_to_dict(self.environment["DATABASE_URL"]),
+        )
+        before = dict(known)
+        connections.close_all()
+        known |= {name.upper(): address.get(name, "") for name in ("user", "host", "port")}
+        known["NAME"] = address["dbname"]
+        try:
+            yield
+        finally:
+            connections.close_all()
+            known |= before
 
     def _not_ready(self):
         children = self._supervisor.children
