@@ -81,8 +81,9 @@ def _to_customer(change: "Change", name: str, data: Payload) -> Message:
 def _to_told_captains(change: "Change", before: Before) -> list[Message]:
     order, out = change.order, []
     left_changed = _left(change.trucks) != before.left
+    remaining = _remaining(change)
     for offer in change.offers:
-        owner = offer.transporter.owner_id
+        owner = offer.captain_id
         was = offer.id in before.listed
         now = order.trucks_searching > 0 and offer.state in OFFER_LISTED
         if now and not was:
@@ -92,10 +93,10 @@ def _to_told_captains(change: "Change", before: Before) -> list[Message]:
             data = {"offer_id": offer.id, "order_id": order.id, "reason": _why_gone(change, offer)}
             out.append(_message(change, owner, Role.CAPTAIN, "broadcast_dismissed", data))
         elif now and (left_changed or before.states.get(offer.id) != offer.state):
-            data = {**_remaining(change), "offer_id": offer.id, "state": offer.state}
+            data = {**remaining, "offer_id": offer.id, "state": offer.state}
             out.append(_message(change, owner, Role.CAPTAIN, "trucks_remaining_update", data))
     if left_changed:
-        out.append(_to_customer(change, "trucks_remaining_update", _remaining(change)))
+        out.append(_to_customer(change, "trucks_remaining_update", remaining))
     return out
 
 

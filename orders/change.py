@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from django.conf import settings
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from orders import announce, messages
 from orders.models import Actor, Fact, FactSubject, Offer, Order, Trip, TruckRequest
@@ -85,10 +85,17 @@ class Change:
 
         Three statements. Raises NotFound. The clock is the database's, read after the lock.
         """
+        change = cls.find(by, **where)
+        if change is None:
+            raise NotFound("There is no such order of yours.")
+        return change
+
+    @classmethod
+    def find(cls, by: By, **where: Any) -> Self | None:
+        """As `of`, or None."""
         orders = Order.objects.filter(**where)
-        for change in cls.many(by, orders.select_for_update(no_key=True, of=("self",))):
-            return change
-        raise NotFound("There is no such order of yours.")
+        changes = cls.many(by, orders.select_for_update(no_key=True, of=("self",)))
+        return changes[0] if changes else None
 
     @classmethod
     def many(cls, by: By, locked: QuerySet[Order]) -> list[Self]:
@@ -100,8 +107,9 @@ class Change:
         offers: dict[UUID, list[Offer]] = {id_: [] for id_ in ids}
         for truck in with_held_trips(TruckRequest.objects.filter(order_id__in=ids)) if ids else ():
             trucks[truck.order_id].append(truck)
-        told = Offer.objects.filter(order_id__in=ids).select_related("transporter__owner")
-        for offer in told.order_by("id") if ids else ():
+        told = Offer.objects.filter(order_id__in=ids).order_by("id")
+        told = told.annotate(captain_id=F("transporter__owner_id"))  # type: ignore[no-redef]
+        for offer in told if ids else ():
             offers[offer.order_id].append(offer)
         return [cls._of(by, order, trucks[order.id], offers[order.id]) for order in orders]
 

@@ -239,6 +239,8 @@ class Offer(models.Model):
     seen_at = models.DateTimeField(null=True, blank=True)
     answered_at = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=200, blank=True)
+    # Whom to tell; `orders.change` reads it together with the offer.
+    captain_id: uuid.UUID
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [

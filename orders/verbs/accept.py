@@ -8,14 +8,14 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 
 from orders import messages
 from orders.change import By, Change
 from orders.crew import drivers_for, vehicles_for
 from orders.models import Actor, Offer, Trip, TruckRequest
 from orders.refusals import NotVerified, OfferClosed, OrderCancelled, OrderExpired, TruckTaken
-from orders.states import CloseReason, OfferState, OrderStatus, TripStatus
+from orders.states import TRIP_LIVE, CloseReason, OfferState, OrderStatus, TripStatus
 from transporters.fleet import look_again
 from transporters.models import Driver, Kyc, Transporter, Vehicle
 from weelo.lib.problems import Refusal
@@ -23,6 +23,26 @@ from weelo.lib.retries import verb
 from weelo.lib.wire import rfc3339
 
 log = structlog.get_logger(__name__)
+
+# How many of these vehicles would be refused for this offer with TruckTaken and nothing else: the
+# offer was closed as filled, its captain is verified, and each vehicle could have taken it.
+_LOST = """
+SELECT count(*) FROM orders_offer offer
+JOIN orders_order o ON o.id = offer.order_id
+JOIN cities_city city ON city.slug = o.city_id
+JOIN transporters_transporter fleet ON fleet.id = offer.transporter_id
+JOIN transporters_vehicle vehicle ON vehicle.transporter_id = fleet.id
+WHERE offer.id = %s AND fleet.owner_id = %s AND vehicle.id = ANY(%s)
+  AND offer.state = 'closed' AND offer.close_reason = 'FILLED'
+  AND o.status NOT IN ('cancelled', 'expired')
+  AND fleet.kyc_status = 'verified'
+  AND vehicle.in_service
+  AND vehicle.papers_expire_on >= (statement_timestamp() AT TIME ZONE city.timezone)::date
+  AND vehicle.vehicle_type_id IN
+      (SELECT vehicle_type_id FROM orders_truckrequest WHERE order_id = o.id)
+  AND NOT EXISTS (
+      SELECT FROM orders_trip trip WHERE trip.vehicle_id = vehicle.id AND trip.status = ANY(%s))
+"""
 
 
 @dataclass(frozen=True)
@@ -51,6 +71,14 @@ def accept(
     return result
 
 
+def _has_lost(captain_id: UUID, offer_id: UUID, vehicle_ids: Sequence[UUID]) -> bool:
+    """Whether the verb, at this moment, would answer TruckTaken; one statement, no lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOST, [offer_id, captain_id, list(vehicle_ids), sorted(TRIP_LIVE)])
+        (lost,) = cursor.fetchone()
+    return bool(lost) and lost == len(vehicle_ids)
+
+
 @verb
 def _accept(
     captain_id: UUID,
@@ -59,10 +87,18 @@ def _accept(
     driver_ids: Sequence[UUID | None],
 ) -> Accepted | Refusal:
     own = Offer.objects.filter(id=offer_id, transporter__owner_id=captain_id)
-    change = Change.of(By(Actor.CAPTAIN, captain_id), id__in=own.values("order_id"))
+    by = By(Actor.CAPTAIN, captain_id)
+    # Those who are too late must not queue for the order's lock behind those who are not.
+    unfilled = own.exclude(state=OfferState.CLOSED, close_reason=CloseReason.FILLED)
+    change = Change.find(by, id__in=unfilled.values("order_id"))
+    if change is None:
+        if not any(driver_ids) and _has_lost(captain_id, offer_id, vehicle_ids):
+            raise _taken()
+        change = Change.of(by, id__in=own.values("order_id"))
     offer = change.offer(offer_id)
     # The fleet's lock stands for its vehicles and drivers: every verb that changes them takes it.
-    fleet = Transporter.objects.select_for_update(no_key=True).get(id=offer.transporter_id)
+    fleets = Transporter.objects.select_for_update(no_key=True, of=("self",))
+    fleet = fleets.select_related("owner").get(id=offer.transporter_id)
     if fleet.kyc_status != Kyc.VERIFIED:
         raise NotVerified(f"{fleet.business_name} is {fleet.kyc_status}; orders need verified.")
     before = _trips_of(change, vehicle_ids)
@@ -75,7 +111,7 @@ def _accept(
     vehicles = vehicles_for(change, fleet, vehicle_ids)
     drivers = drivers_for(change, fleet, driver_ids, len(vehicles))
     pairs = _match(change, vehicles)
-    won = [_win(change, offer, truck, vehicle, drivers[i]) for i, truck, vehicle in pairs]
+    won = [_win(change, fleet, truck, vehicle, drivers[i]) for i, truck, vehicle in pairs]
     if offer.state != OfferState.ACCEPTED:
         change.move(offer, OfferState.ACCEPTED, answered_at=change.now)
     change.set(fleet, last_won_at=change.now)
@@ -118,17 +154,25 @@ def _match(change: Change, vehicles: list[Vehicle]) -> list[tuple[int, TruckRequ
             free.remove(truck)
             pairs.append((i, truck, vehicle))
     if not pairs:
-        raise TruckTaken("All trucks of this order are taken. Wait for the next broadcast.")
+        raise _taken()
     return pairs
 
 
+def _taken() -> TruckTaken:
+    return TruckTaken("All trucks of this order are taken. Wait for the next broadcast.")
+
+
 def _win(
-    change: Change, offer: Offer, truck: TruckRequest, vehicle: Vehicle, driver: Driver | None
+    change: Change,
+    fleet: Transporter,
+    truck: TruckRequest,
+    vehicle: Vehicle,
+    driver: Driver | None,
 ) -> Trip:
     trip = Trip(
         order=change.order,
         truck=truck,
-        transporter=offer.transporter,
+        transporter=fleet,
         vehicle=vehicle,
         vehicle_type_id=vehicle.vehicle_type_id,
         driver=driver,

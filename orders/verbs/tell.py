@@ -56,14 +56,14 @@ def tell(plan: Plan) -> bool:
         return False
     known = {offer.transporter_id for offer in change.offers}
     wanted = [told.transporter_id for told in plan.told if told.transporter_id not in known]
-    fleets = Transporter.objects.select_related("owner").filter(
+    fleets = Transporter.objects.filter(
         id__in=wanted, kyc_status=Kyc.VERIFIED, is_online=True, owner__is_active=True
     )
     verified = {fleet.id: fleet for fleet in fleets}
     told = [one for one in plan.told if one.transporter_id in verified]
     for one in told:
         offer = _offer(plan, one, change)
-        offer.transporter = verified[one.transporter_id]
+        offer.captain_id = verified[one.transporter_id].owner_id
         change.offers.append(offer)
         change.add(offer)
         change.note(

@@ -1,6 +1,7 @@
 """Accepting: the first to accept wins."""
 
 import uuid
+from datetime import date
 
 import pytest
 from django.db import connection
@@ -10,20 +11,23 @@ from orders import refusals
 from orders.change import By
 from orders.models import Actor, Trip
 from orders.states import OfferState, OrderStatus, TripStatus
-from orders.verbs.accept import accept
+from orders.verbs.accept import Accepted, _has_lost, accept
 from orders.verbs.cancel import cancel
 from orders.verbs.decline import decline
 from orders.verbs.expire import expire
+from orders.verbs.give_back import give_back
 from tests.orders.clock import overdue
 from tests.people import (
+    make_captain,
+    make_customer,
     make_driver,
     make_order,
     make_vehicle,
     tell_them,
     vehicle_ids,
 )
-from transporters.models import Kyc
-from weelo.lib.problems import NotFound
+from transporters.models import Kyc, Transporter
+from weelo.lib.problems import NotFound, Refusal
 
 
 def test_the_first_to_accept_wins_and_everyone_hears_of_it(asha, balu, chitra, heard):
@@ -47,13 +51,110 @@ def test_the_first_to_accept_wins_and_everyone_hears_of_it(asha, balu, chitra, h
         accept(chitra.owner_id, other.id, vehicle_ids(chitra))
 
 
+def statements_of(do):
+    with CaptureQueriesContext(connection) as queries:
+        do()
+    ends = ("SAVEPOINT", "RELEASE", "ROLLBACK")
+    return [q["sql"] for q in queries if not q["sql"].startswith(ends)]
+
+
 def test_an_accept_takes_seven_statements(asha, balu):
     (offer,) = tell_them(make_order(asha), [balu])
     ids = vehicle_ids(balu)
-    with CaptureQueriesContext(connection) as queries:
-        accept(balu.owner_id, offer.id, ids)
-    statements = [q["sql"] for q in queries if not q["sql"].startswith(("SAVEPOINT", "RELEASE"))]
+    statements = statements_of(lambda: accept(balu.owner_id, offer.id, ids))
     assert len(statements) == 7, "\n\n".join(statements)
+
+
+def test_who_is_too_late_costs_two_statements(asha, balu, chitra):
+    offer, other = tell_them(make_order(asha), [balu, chitra])
+    accept(balu.owner_id, offer.id, vehicle_ids(balu))
+    ids = vehicle_ids(chitra)
+
+    def too_late():
+        with pytest.raises(refusals.TruckTaken):
+            accept(chitra.owner_id, other.id, ids)
+
+    assert len(statements_of(too_late)) == 2
+
+
+def suspended(chitra, **_):
+    Transporter.objects.filter(id=chitra.id).update(kyc_status=Kyc.SUSPENDED)
+
+
+def busy(asha, chitra, **_):
+    (offer,) = tell_them(make_order(make_customer("+919000000007", "Ravi")), [chitra])
+    accept(chitra.owner_id, offer.id, vehicle_ids(chitra))
+
+
+def out_of_service(chitra, **_):
+    chitra.vehicles.update(in_service=False)
+
+
+def papers_expired(chitra, **_):
+    chitra.vehicles.update(puc_expires_on=date(2020, 1, 1))
+
+
+def cancelled(asha, order, **_):
+    cancel(By(Actor.CUSTOMER, asha.id), order.id)
+
+
+def given_back(balu, **_):
+    give_back(balu.owner_id, Trip.objects.get().id)
+
+
+def nothing(**_):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "answer"),
+    [
+        (nothing, refusals.TruckTaken),
+        (suspended, refusals.NotVerified),
+        (busy, refusals.VehicleBusy),
+        (out_of_service, refusals.WrongVehicle),
+        (papers_expired, refusals.WrongVehicle),
+        (cancelled, refusals.OrderCancelled),
+        (given_back, Accepted),
+    ],
+)
+def test_who_is_too_late_hears_what_the_verb_would_say_under_the_lock(
+    asha, balu, chitra, meanwhile, answer, monkeypatch
+):
+    order = make_order(asha)
+    offer, other = tell_them(order, [balu, chitra])
+    accept(balu.owner_id, offer.id, vehicle_ids(balu))
+    meanwhile(asha=asha, balu=balu, chitra=chitra, order=order)
+    call = (chitra.owner_id, other.id, vehicle_ids(chitra))
+    assert _has_lost(*call) == (answer is refusals.TruckTaken)
+    monkeypatch.setattr("orders.verbs.accept._has_lost", lambda *_: False)
+    try:
+        outcome = accept(*call)
+    except Refusal as refusal:
+        outcome = refusal
+    assert type(outcome) is answer
+
+
+@pytest.mark.parametrize("whose", ["of a wrong type", "another's", "twice the same"])
+def test_who_is_too_late_with_wrong_vehicles_hears_of_the_vehicles(asha, balu, chitra, whose):
+    tipper = make_vehicle(chitra, "tipper-20-24-t")
+    offer, other = tell_them(make_order(asha), [balu, chitra])
+    accept(balu.owner_id, offer.id, vehicle_ids(balu))
+    own = vehicle_ids(chitra)[0]
+    ids = {
+        "of a wrong type": [own, tipper.id],
+        "another's": [own, make_vehicle(make_captain("+919000000004", "Dev")).id],
+        "twice the same": [own, own],
+    }[whose]
+    with pytest.raises(refusals.WrongVehicle):
+        accept(chitra.owner_id, other.id, ids)
+
+
+def test_an_offer_to_another_is_not_found_also_when_it_is_too_late(asha, balu, chitra):
+    offer, other = tell_them(make_order(asha), [balu, chitra])
+    accept(balu.owner_id, offer.id, vehicle_ids(balu))
+    with pytest.raises(NotFound):
+        accept(balu.owner_id, other.id, vehicle_ids(chitra))
 
 
 def test_the_same_vehicles_again_give_the_same_trips(asha, balu):

@@ -1,6 +1,7 @@
 """Who comes at the same instant: one outcome, and the same one for everybody."""
 
 import pytest
+from django.db import transaction
 
 from orders import refusals
 from orders.change import By
@@ -57,6 +58,17 @@ def test_two_captains_accept_the_same_truck_at_once_and_one_wins(asha, _again):
     results = race_for(order, *map(accepting, fleets, offers))
     assert kinds(results) == ["Accepted", "TruckTaken"]
     assert Trip.objects.count() == 1
+
+
+def test_who_is_too_late_hears_so_without_waiting_for_the_order(asha):
+    fleets = [make_captain(), make_captain(CHITRA, "Chitra")]
+    order = make_order(asha)
+    offer, other = tell_them(order, fleets)
+    accept(fleets[0].owner_id, offer.id, vehicle_ids(fleets[0]))
+    late = accepting(fleets[1], other)
+    with transaction.atomic(durable=True):
+        Order.objects.select_for_update(no_key=True).get(id=order.id)
+        assert kinds(race(late)) == ["TruckTaken"]
 
 
 def test_three_trucks_and_ten_captains_make_three_trips(asha):

@@ -51,9 +51,10 @@ WITH message AS (
 SELECT user_id || ':' || role FROM stream
 """
 _LISTED = """
-SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::int[], %s::jsonb[])
-              WITH ORDINALITY
-              AS listed (user_id, role, name, order_id, order_version, data, place)
+SELECT * FROM ROWS FROM (
+    json_to_recordset(%s)
+    AS (user_id uuid, role text, name text, order_id uuid, order_version int, data jsonb)
+) WITH ORDINALITY AS listed (user_id, role, name, order_id, order_version, data, place)
 """
 
 
@@ -65,15 +66,9 @@ def deliver(messages: Sequence[Message]) -> None:
     change that it tells must not exist.
     """
     if messages:
-        columns: list[Any] = [
-            [m.user_id for m in messages],
-            [str(m.role) for m in messages],
-            [m.name for m in messages],
-            [m.order_id for m in messages],
-            [m.order_version for m in messages],
-            [encode(m.data) for m in messages],
-        ]
-        deliver_selected(_LISTED, columns)
+        # One text instead of six arrays, whose elements psycopg would quote one by one.
+        rows = [{name: getattr(m, name) for name in Message.__slots__} for m in messages]
+        deliver_selected(_LISTED, [encode(rows)])
 
 
 def deliver_selected(query: str, values: Sequence[Any] | Mapping[str, Any]) -> None:
