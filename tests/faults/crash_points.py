@@ -58,7 +58,7 @@ CONFIRM = [
     before_the_answer("orders.views", "OrdersView.post", "return Response("),
 ]
 ACCEPT = [
-    *inside("accept", "won = [", 'log.info("trucks won"'),
+    *inside("accept", "won = [", 'log.info("trucks won"', function="_accept"),
     *shared("accept"),
     before_the_answer("orders.trip_views", "AcceptView.post", "return Response("),
 ]
@@ -79,9 +79,17 @@ EXPIRE_ONE = [
     *inside("expire", "if not change.expire_overdue()", "_log(change)"),
     *shared("expire"),
 ]
-EXPIRE_MANY = [
-    *inside("expire", "overdue = [", "for change in overdue:", function="_expire_together"),
+# Orders of which a truck was won, and those of which none was.
+EXPIRE_WON = [
+    *inside("expire", "change.expire_overdue()", "_log(change)", function="_expire_together"),
     *shared("expire"),
+]
+EXPIRE_UNWON = [
+    *inside("expire", "unwon.expire(", 'log.info("orders expired"', function="_expire_together"),
+    CrashPoint(
+        "between the rows and the messages", "orders.unwon", "expire", "deliver_selected(", "expire"
+    ),
+    shared("expire")[-1],
 ]
 TELL = [
     *inside("tell", "change.add(_wave(", "return True"),
@@ -92,4 +100,5 @@ TELL = [
         committed=True,
     ),
 ]
-ALL = [*CONFIRM, *ACCEPT, *GIVE_BACK, *CANCEL, *STEP, *EXPIRE_ONE, *EXPIRE_MANY, *TELL]
+EXPIRY = [*EXPIRE_ONE, *EXPIRE_WON, *EXPIRE_UNWON]
+ALL = [*CONFIRM, *ACCEPT, *GIVE_BACK, *CANCEL, *STEP, *EXPIRY, *TELL]

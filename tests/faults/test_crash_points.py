@@ -14,6 +14,7 @@ import redis
 from django.conf import settings
 
 from dispatch.models import Reconciliation
+from orders import snapshots
 from orders.models import Trip
 from orders.verbs.accept import accept
 from orders.verbs.steps import Step, step
@@ -238,6 +239,13 @@ def an_expiry(town):
     overdue(won(town, 2).order)
 
 
+def an_expiry_of_all(town):
+    """Of an order that two captains were told of."""
+    order = make_order(town.asha, trucks=2)
+    tell_them(order, [town.balu, town.chitra])
+    overdue(order)
+
+
 def look_twice(site, town):
     """Until the loop had looked at her order again, and at one that came after it."""
     at = town.orders().get().next_wave_at
@@ -250,7 +258,8 @@ def look_twice(site, town):
 @pytest.mark.parametrize(
     ("deed", "point"),
     [named(a_wave, point) for point in crash_points.TELL]
-    + [named(an_expiry, point) for point in crash_points.EXPIRE_MANY],
+    + [named(an_expiry, point) for point in crash_points.EXPIRE_WON]
+    + [named(an_expiry_of_all, point) for point in crash_points.EXPIRE_UNWON],
 )
 def test_a_killed_loop_did_all_of_it_or_nothing_and_the_next_one_does_it_once(
     deed, point, site, town, loop, crash
@@ -267,8 +276,8 @@ def test_a_killed_loop_did_all_of_it_or_nothing_and_the_next_one_does_it_once(
         assert town.story() == story
     else:
         assert left == before
-    order = town.ask(town.asha, f"orders/{town.orders().get().id}", None, method="GET").json()
-    assert order["seeking"] == (deed is a_wave)
+    seen = snapshots.order_payload(town.asha.id, town.orders().get().id)
+    assert seen["seeking"] == (deed is a_wave)
     start_again(site)
     until(lambda: town.story() == story)
     if point.committed:
