@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from orders import messages
 from orders.change import By, Change
-from orders.crew import drivers_for, vehicles_for
+from orders.crew import crew_for
 from orders.models import Actor, Offer, Trip, TruckRequest
 from orders.refusals import NotVerified, OfferClosed, OrderCancelled, OrderExpired, TruckTaken
 from orders.states import TRIP_LIVE, CloseReason, OfferState, OrderStatus, TripStatus
@@ -108,8 +108,7 @@ def _accept(
         change.finish()
         return _expired()
     _refuse_unless_it_seeks(change, offer)
-    vehicles = vehicles_for(change, fleet, vehicle_ids)
-    drivers = drivers_for(change, fleet, driver_ids, len(vehicles))
+    vehicles, drivers = crew_for(change, fleet, vehicle_ids, driver_ids)
     pairs = _match(change, vehicles)
     won = [_win(change, fleet, truck, vehicle, drivers[i]) for i, truck, vehicle in pairs]
     if offer.state != OfferState.ACCEPTED:

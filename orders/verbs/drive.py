@@ -7,7 +7,7 @@ import structlog
 
 from orders import messages
 from orders.change import By, Change
-from orders.crew import drivers_for
+from orders.crew import driver_for
 from orders.models import Actor, Trip
 from orders.refusals import IllegalStep
 from orders.states import TRIP_BEFORE_PICKUP_DONE
@@ -35,7 +35,7 @@ def set_driver(captain_id: UUID, trip_id: UUID, driver_id: UUID | None) -> dict[
     if trip.status not in TRIP_BEFORE_PICKUP_DONE:
         raise IllegalStep(f"The trip is {trip.status}; its driver stays as he is.", allowed=[])
     fleet = Transporter.objects.select_for_update(no_key=True).get(owner_id=captain_id)
-    (driver,) = drivers_for(change, fleet, [driver_id], 1)
+    driver = driver_for(change, fleet, driver_id)
     if trip.driver is not None:
         change.former_drivers[trip.id] = {trip.driver.user_id}
     change.note("driver_set", trip, driver_id=driver_id)

@@ -263,6 +263,14 @@ def test_a_vehicle_of_another_fleet_is_refused(asha, balu, chitra):
         accept(balu.owner_id, offer.id, vehicle_ids(chitra))
 
 
+def test_a_busy_driver_is_told_before_a_wrong_vehicle(asha, balu, chitra):
+    driver = make_driver(balu, "+919000000005")
+    (offer,) = tell_them(make_order(asha, trucks=2), [balu])
+    accept(balu.owner_id, offer.id, vehicle_ids(balu), [driver.id])
+    with pytest.raises(refusals.DriverBusy):
+        accept(balu.owner_id, offer.id, vehicle_ids(chitra), [driver.id])
+
+
 def test_a_driver_has_one_live_trip(asha, balu):
     make_vehicle(balu)
     driver = make_driver(balu, "+919000000005")
