@@ -101,7 +101,7 @@ def _accept(
     fleet = fleets.select_related("owner").get(id=offer.transporter_id)
     if fleet.kyc_status != Kyc.VERIFIED:
         raise NotVerified(f"{fleet.business_name} is {fleet.kyc_status}; orders need verified.")
-    before = _trips_of(change, vehicle_ids)
+    before = _trips_of(change, fleet, vehicle_ids)
     if before:
         return _accepted(change, before)
     if change.expire_overdue():
@@ -121,9 +121,10 @@ def _accept(
     return _accepted(change, won)
 
 
-def _trips_of(change: Change, vehicle_ids: Sequence[UUID]) -> list[Trip]:
-    """The trips that these same vehicles won of this order before, or none."""
-    by_vehicle = {trip.vehicle_id: trip for trip in change.trips()}
+def _trips_of(change: Change, fleet: Transporter, vehicle_ids: Sequence[UUID]) -> list[Trip]:
+    """The trips that these same vehicles of the fleet won of this order before, or none."""
+    own = [trip for trip in change.trips() if trip.transporter_id == fleet.id]
+    by_vehicle = {trip.vehicle_id: trip for trip in own}
     if vehicle_ids and all(vehicle_id in by_vehicle for vehicle_id in vehicle_ids):
         return [by_vehicle[vehicle_id] for vehicle_id in vehicle_ids]
     return []

@@ -263,6 +263,13 @@ def test_a_vehicle_of_another_fleet_is_refused(asha, balu, chitra):
         accept(balu.owner_id, offer.id, vehicle_ids(chitra))
 
 
+def test_naming_a_vehicle_that_won_for_another_fleet_shows_nothing_of_its_trip(asha, balu, chitra):
+    one, other = tell_them(make_order(asha, trucks=2), [balu, chitra])
+    accept(balu.owner_id, one.id, vehicle_ids(balu))
+    with pytest.raises(refusals.WrongVehicle):
+        accept(chitra.owner_id, other.id, vehicle_ids(balu))
+
+
 def test_a_busy_driver_is_told_before_a_wrong_vehicle(asha, balu, chitra):
     driver = make_driver(balu, "+919000000005")
     (offer,) = tell_them(make_order(asha, trucks=2), [balu])
