@@ -7,7 +7,7 @@ from typing import Any
 
 from orders.models import Order, Trip, TruckRequest
 from orders.states import ORDER_ACTIVE, TRIP_LIVE, TRIP_PAST_PICKUP, TripStatus
-from orders.trucks import held_trips
+from orders.trucks import held_trips, status_at
 
 FEE_WON_PAISE = 50_00
 FEE_AT_PICKUP_PAISE = 100_00
@@ -51,9 +51,9 @@ def terms(order: Order, trips: Sequence[Trip], now: datetime) -> Terms:
 def cancel_terms(order: Order, trucks: Sequence[TruckRequest], now: datetime) -> dict[str, Any]:
     """The order's `cancel` field for its customer."""
     found = terms(order, held_trips(trucks), now)
-    overdue = order.trucks_filled == 0 and now >= order.expires_at
+    is_active = status_at(order, trucks, now) in ORDER_ACTIVE  # also before an expiry is stored
     return {
-        "allowed": found.allowed and not overdue,
+        "allowed": found.allowed and is_active,
         "fee_paise": found.fee_paise,
         "reason_required": found.reason_required,
     }

@@ -55,10 +55,10 @@ def cancel(
 
 
 def _already(change: Change, trucks: list[TruckRequest]) -> dict[str, Any]:
-    if change.expired:
-        raise CannotCancel("The order ran out by itself; there is nothing left to cancel.")
     if any(truck.status == TruckStatus.CANCELLED for truck in trucks):
         return messages.order_payload(change.order, change.trucks, change.now)
+    if change.expired:
+        raise CannotCancel("The order ran out by itself; there is nothing left to cancel.")
     status = OrderStatus(change.order.status).label.lower()
     raise CannotCancel(f"The order is {status}; there is nothing left to cancel.")
 

@@ -6,6 +6,7 @@ from django.db import connection
 from orders import refusals
 from orders.change import SYSTEM, By
 from orders.models import Actor, Offer, Order, Trip
+from orders.snapshots import order_payload
 from orders.states import OfferState, OrderStatus, TripStatus, TruckStatus
 from orders.verbs.accept import accept
 from orders.verbs.cancel import cancel
@@ -228,6 +229,29 @@ def test_one_truck_can_be_cancelled_alone(asha, balu):
     cancel(By(Actor.CUSTOMER, asha.id), order.id, truck_id=truck.id, customer_id=asha.id)
     order.refresh_from_db()
     assert (order.status, order.trucks_searching) == ("broadcasting", 1)
+
+
+def test_a_truck_cancelled_before_stays_so_whether_or_not_the_rest_is_stored_as_expired(asha):
+    order = make_order(asha, trucks=2)
+    by, truck = By(Actor.CUSTOMER, asha.id), order.trucks.first()
+    cancel(by, order.id, truck_id=truck.id)
+    overdue(order)
+    assert cancel(by, order.id, truck_id=truck.id)["status"] == "expired"
+    expire(order.id)
+    assert cancel(by, order.id, truck_id=truck.id)["status"] == "expired"
+
+
+def test_nothing_can_be_cancelled_of_what_is_delivered_or_ran_out(asha, balu):
+    order = make_order(asha, trucks=2)
+    (offer,) = tell_them(order, [balu])
+    accept(balu.owner_id, offer.id, vehicle_ids(balu))
+    drive(Trip.objects.get(), *WAY)
+    assert order_payload(asha.id, order.id)["cancel"]["allowed"]
+    overdue(order)
+    for _ in ("before its expiry is stored", "and after"):
+        seen = order_payload(asha.id, order.id)
+        assert (seen["status"], seen["cancel"]["allowed"]) == ("completed", False)
+        expire(order.id)
 
 
 def test_an_order_of_another_customer_cannot_be_cancelled(order, balu):
