@@ -115,6 +115,15 @@ def sets_an_alarm_clock(tree):
             yield call.lineno, f"{name}= in {name_of(call)}()"
 
 
+def hangs_something_nameless_on_a_commit(tree):
+    """`on_commit(partial(…), robust=True)`: when it fails Django asks for its name to log it, which
+    a partial has not, and the caller of what was committed gets a 500."""
+    for call in calls(tree):
+        is_robust = name_of(call) == "on_commit" and "robust" in keywords(call)
+        if is_robust and isinstance(call.args[0], ast.Call):
+            yield call.lineno, "on_commit(…, robust=True) of what a call returns"
+
+
 def logs_a_made_up_message(tree):
     """A log call whose message is put together: what varies belongs in fields."""
     for call in calls(tree):

@@ -32,6 +32,7 @@ RULES = (
     house.opens_a_nameless_transaction,
     house.locks_with_the_key,
     house.sets_an_alarm_clock,
+    house.hangs_something_nameless_on_a_commit,
     house.logs_a_made_up_message,
     house.is_too_long,
 )
@@ -66,6 +67,10 @@ def test_only_change_writes_the_status_of_an_order_truck_offer_or_trip():
         (house.locks_with_the_key, "Order.objects.select_for_update(no_key=False).get()"),
         (house.sets_an_alarm_clock, "expire.apply_async(countdown=60)"),
         (house.sets_an_alarm_clock, "expire.apply_async(eta=then)"),
+        (
+            house.hangs_something_nameless_on_a_commit,
+            "transaction.on_commit(partial(forget, fleet.id), robust=True)",
+        ),
         (house.logs_a_made_up_message, "log.info(f'order {order.id}')"),
         (house.logs_a_made_up_message, "log.warning('order %s' % order.id)"),
         (house.logs_a_made_up_message, "log.warning('order {}'.format(order.id))"),
@@ -85,6 +90,10 @@ def test_a_planted_breach_is_found(rule, planted):
         (house.opens_a_nameless_transaction, "with transaction.atomic(durable=True): pass"),
         (house.locks_with_the_key, "Order.objects.select_for_update(no_key=True).get()"),
         (house.sets_an_alarm_clock, "expire.apply_async(expires=60)"),
+        (
+            house.hangs_something_nameless_on_a_commit,
+            "transaction.on_commit(lambda: forget(fleet.id), robust=True)",
+        ),
         (house.logs_a_made_up_message, "log.info('order confirmed', order_id=order.id)"),
         (house.is_too_long, "\n" * 399 + "x = 1"),
     ],

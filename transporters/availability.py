@@ -1,7 +1,6 @@
 """Whether a fleet takes orders now: the captain's switch."""
 
 from datetime import datetime
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -43,7 +42,7 @@ def _switch(user_id: UUID, online: bool) -> bool:
     # Whoever comes online was forgotten when it went off.
     deliver([messages.availability_changed(fleet, needs_position=online)])
     after = presence.admit if online else presence.forget
-    transaction.on_commit(partial(after, fleet.id), robust=True)
+    transaction.on_commit(lambda: after(fleet.id), robust=True)
     log.info("availability changed", transporter_id=fleet.id, online=online)
     return True
 

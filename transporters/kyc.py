@@ -1,7 +1,6 @@
 """Whether a transporter may be offered orders: the machine of its papers, and its only writer."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from uuid import UUID
 
 import structlog
@@ -64,7 +63,7 @@ def move(transporter_id: UUID, to: str, *, reason: str = "", by: UUID | None = N
     fleet.kyc_status, fleet.kyc_reason = to, reason[:300]
     fleet.save(update_fields=["kyc_status", "kyc_reason"])
     deliver([messages.kyc_changed(fleet)])
-    transaction.on_commit(partial(_after, fleet.id, to, by), robust=True)
+    transaction.on_commit(lambda: _after(fleet.id, to, by), robust=True)
     log.info("kyc moved", transporter_id=fleet.id, here=here, to=to, by=by, reason=reason)
     return fleet
 

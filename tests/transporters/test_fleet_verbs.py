@@ -326,6 +326,18 @@ def test_off_then_a_late_position_stays_off_until_on_again(api, balu):
     assert len(near()) == 1
 
 
+def test_a_switch_stands_though_what_follows_its_commit_fails(api, balu):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE transporters_currentposition RENAME TO away")
+        try:
+            answer = api.put("/api/v1/availability", {"online": False}, "json")
+        finally:
+            cursor.execute("ALTER TABLE away RENAME TO transporters_currentposition")
+    assert (answer.status_code, answer.json()["online"]) == (200, False)
+    balu.refresh_from_db()
+    assert not balu.is_online
+
+
 def test_an_offline_fleet_is_followed_on_its_trips_only(balu):
     driven, other = balu.vehicles.get(), make_vehicle(balu)
     (offer,) = tell_them(make_order(make_customer()), [balu])
