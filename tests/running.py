@@ -69,7 +69,7 @@ class Site:
 
     def start(self, *names):
         """Start services by name; `wait` says when they answer."""
-        for program in programs.services():
+        for program in [*programs.services(), *programs.companions()]:
             if program.name in names:
                 settings = {**program.environment, **self.environment}
                 self._supervisor.start(replace(program, environment=settings))
@@ -93,6 +93,10 @@ class Site:
         """Whether a service was started and lives."""
         child = self._supervisor.children.get(name)
         return child is not None and child.exit_code() is None
+
+    def pid(self, name):
+        """The process id of a service, whose workers are its children."""
+        return self._supervisor.children[name].pid
 
     def postmaster(self):
         """The process id of a durable site's PostgreSQL; its keeper starts it again by itself."""
