@@ -6,6 +6,7 @@ Times are in seconds and distances in metres unless a name says otherwise.
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from environs import EnvValidationError
 from psycopg.conninfo import conninfo_to_dict
@@ -150,8 +151,9 @@ CHANNEL_LAYERS = {
 
 # --- Celery: the net below the dispatch loop ----------------------------------------------
 
+_socket, _, _options = REDIS_URL.removeprefix("unix://").partition("?")
 CELERY_BROKER_URL = (
-    "redis+socket://" + REDIS_URL.removeprefix("unix://").split("?")[0] + "?virtual_host=0"
+    f"redis+socket://{_socket}?virtual_host={dict(parse_qsl(_options)).get('db', '0')}"
     if REDIS_URL.startswith("unix://")
     else REDIS_URL
 )

@@ -1,5 +1,8 @@
 """Celery: the net below the loop looks in time, keeps nothing, and never blocks for ever."""
 
+import os
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -33,6 +36,25 @@ def test_the_broker_is_never_waited_for_without_end():
     assert 0 < options["socket_timeout"] <= 5
     assert 0 < options["socket_connect_timeout"] <= 2
     assert timedelta(seconds=options["visibility_timeout"]) <= timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("redis", "broker"),
+    [
+        ("unix:///run/valkey.sock?db=7", "redis+socket:///run/valkey.sock?virtual_host=7"),
+        ("unix:///run/valkey.sock", "redis+socket:///run/valkey.sock?virtual_host=0"),
+        ("redis://cache:6379/7", "redis://cache:6379/7"),
+    ],
+)
+def test_tasks_wait_in_the_redis_database_that_the_address_names(redis, broker):
+    told = subprocess.run(
+        [sys.executable, "-c", "from weelo import settings; print(settings.CELERY_BROKER_URL)"],
+        env={**os.environ, "REDIS_URL": redis},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == broker
 
 
 @pytest.mark.django_db
