@@ -17,7 +17,6 @@ import tempfile
 import time
 import uuid
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -68,11 +67,13 @@ class Site:
         return done
 
     def start(self, *names):
-        """Start services by name; `wait` says when they answer."""
-        for program in [*programs.services(), *programs.companions()]:
-            if program.name in names:
-                settings = {**program.environment, **self.environment}
-                self._supervisor.start(replace(program, environment=settings))
+        """Start services by name; `wait` says when they answer. `loop-2` is another loop."""
+        known = {p.name: p for p in (*programs.services(), *programs.companions())}
+        for name in names:
+            program = known[name.partition("-")[0]]
+            settings = {**program.environment, **self.environment}
+            command = [*program.command, *self._apart(name, program.name)]
+            self._supervisor.start(Program(name, command, settings))
 
     def beside(self, name, *words):
         """Run `manage.py words…` next to the services, under this name, until stopped."""
@@ -143,6 +144,18 @@ class Site:
             connections.close_all()
             known |= before
 
+    def workers(self, name):
+        """The process ids of the workers of a gunicorn service."""
+        pid = self._supervisor.children[name].pid
+        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+    def _apart(self, name, kind):
+        """What keeps copies of Celery's programs apart; the last word of a kind counts."""
+        return {
+            "worker": ["--hostname", f"{name}@%h"],
+            "beat": ["--schedule", str(self.data / name)],
+        }.get(kind, [])
+
     def _not_ready(self):
         children = self._supervisor.children
         for child in children.values():
@@ -164,8 +177,8 @@ class Site:
 def running(settings=None, services=("http", "live", "loop"), *, durable=False):
     """Start the services with these settings, wait until they are ready, stop them at the end.
 
-    `services` may also name worker and beat. `durable`: over servers of the site's own, whose
-    PostgreSQL keeps through a crash what it committed.
+    `services` may also name worker and beat, and copies of each, such as loop-2. `durable`: over
+    servers of the site's own, whose PostgreSQL keeps through a crash what it committed.
     """
     with ExitStack() as stack:
         data = Path(tempfile.mkdtemp(prefix="weelo-site-"))

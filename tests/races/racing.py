@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from django.db import connection, connections, transaction
 
@@ -28,16 +29,48 @@ def race(*runners):
         return list(pool.map(run, runners))
 
 
-def race_for(row, *runners):
-    """Like `race`, but the row is held locked until every runner was seen waiting for a lock."""
+def race_for(row, *runners, then=lambda: None):
+    """Like `race`, but the row is held locked until every runner was seen waiting for a lock.
+
+    `then` is called just before the row is let go.
+    """
     with ThreadPoolExecutor(1) as pool:
-        with transaction.atomic(durable=True):
-            type(row).objects.select_for_update(no_key=True).get(id=row.id)
+        with holding(row):
             racing = pool.submit(race, *runners)
             seen = wait_for_waiters(len(runners))
+            then()
         results = racing.result(20)
     assert seen == len(runners), f"only {seen} of {len(runners)} were seen waiting for a lock"
     return results
+
+
+def line_up_for(row, *runners):
+    """Like `race_for`, but one behind the other: each was seen waiting before the next began."""
+    with ThreadPoolExecutor(len(runners)) as pool:
+        with holding(row):
+            line = []
+            for place, runner in enumerate(runners, 1):
+                line.append(pool.submit(race, runner))
+                seen = wait_for_waiters(place)
+                assert seen == place, f"only {seen} of {place} were seen waiting for a lock"
+        return [runner.result(20)[0] for runner in line]
+
+
+@contextmanager
+def holding(row, *, with_key=False):
+    """Keep the row locked; `with_key` also stops those who insert what refers to it."""
+    with transaction.atomic(durable=True):
+        type(row).objects.select_for_update(no_key=not with_key).get(pk=row.pk)
+        yield
+
+
+def end_waiting():
+    """End every connection that waits for a lock, as if its process had died."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
 
 
 def wait_for_waiters(wanted, seconds=0.8):
