@@ -11,6 +11,9 @@ from django.test import Client
 from weelo.accounts import otp, sessions
 from weelo.accounts.models import SmsMessage
 
+# Shared, since each loads all middleware anew, which looks for every static file.
+_handler = Client().handler
+
 
 class Phone:
     """A client that sends and reads JSON; `access` signs its calls."""
@@ -21,8 +24,10 @@ class Phone:
     def call(self, method, path, body=None, **headers):
         if self.access:
             headers.setdefault("Authorization", f"Bearer {self.access}")
+        client = Client()
+        client.handler = _handler
         content = body if isinstance(body, bytes | str) else json.dumps(body)
-        answer = Client().generic(
+        answer = client.generic(
             method,
             f"/api/v1/{path}",
             b"" if body is None else content,
