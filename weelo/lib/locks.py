@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from redis import Redis
+
 from weelo.lib.redis import RedisAway, guarded
 
 _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end"
@@ -27,17 +29,26 @@ def courtesy_lock(name: str, *, ttl_s: int, pass_for: str = "") -> Iterator[bool
     try:
         with guarded() as redis:
             taken = bool(redis.set(key, token, nx=True, ex=ttl_s))
-            holder: Any = b"" if taken else (redis.get(key) or b"")
+            holder: Any = b"" if taken or _is_stale(redis, key, ttl_s) else redis.get(key) or b""
     except RedisAway:
         yield True
         return
-    # An empty holder means that the lock ran out between the two calls.
+    # An empty holder: the lock is stale, or ran out between the calls.
     may_pass = taken or not holder or bool(mark and holder.decode().endswith(f":{mark}"))
     try:
         yield may_pass
     finally:
         if taken:
             _release(key, token)
+
+
+def _is_stale(redis: Redis, key: str, ttl_s: int) -> bool:
+    """Whether the lock cannot be one of ours: without an end (-1), or a later one than we set.
+
+    As a restored dump or a clock that was set back leaves them; it would block for ever.
+    """
+    left_ms: Any = redis.pttl(key)
+    return bool(left_ms == -1 or left_ms > ttl_s * 1000)
 
 
 def _release(key: str, token: str) -> None:
