@@ -323,11 +323,14 @@ INVARIANTS = (
     ),
     Invariant(
         "fares_are_those_of_the_confirm",
-        "An order's fare is the sum of its trucks', and a replacement costs what the truck did"
-        " that it replaces.",
+        "An order's fare is that of its confirm and the sum of its trucks', and a replacement"
+        " costs what the truck did that it replaces.",
         RECOUNT.format(
             orders="orders_order",
-            wrong="""fare_paise <> fares OR EXISTS (
+            wrong="""fare_paise <> fares OR fare_paise <> (
+                SELECT (fact.data ->> 'fare_paise')::bigint FROM orders_fact fact
+                WHERE fact.order_id = counted.order_id AND fact.kind = 'order_confirmed'
+            ) OR EXISTS (
                 SELECT FROM orders_truckrequest new
                 JOIN orders_truckrequest old ON old.id = new.replaces_id
                 WHERE new.order_id = counted.order_id

@@ -1,6 +1,7 @@
 """Probes: `/livez` (this process), `/readyz` (what it stands on), `/metrics` (the business)."""
 
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import cache
@@ -13,10 +14,11 @@ from django.db.models import Count
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from dispatch.models import Heartbeat, Reconciliation
+from dispatch.reconcile import KINDS
 from orders.models import Order, Trip
 from orders.states import ORDER_ACTIVE, TRIP_LIVE
 from transporters.models import Transporter
@@ -136,11 +138,21 @@ class _Business:
         )
         online = Transporter.objects.filter(is_online=True).count()
         yield GaugeMetricFamily("weelo_transporters_online", "Fleets online.", value=online)
-        last = Reconciliation.objects.filter(ended_at__isnull=False).first()
-        repairs = len(last.repairs) if last else 0
-        yield GaugeMetricFamily(
-            "weelo_reconciliation_repairs", "Repairs of the last reconciliation.", value=repairs
-        )
+        flagged = Trip.objects.filter(status__in=TRIP_LIVE).exclude(flagged="")
+        yield _by("weelo_flagged_trips", "Live trips to look at, by reason.", flagged, "flagged")
+        yield _repairs()
+
+
+def _repairs() -> Metric:
+    """All repairs so far; any growth is something that should never have been."""
+    family = CounterMetricFamily(
+        "weelo_reconciliation_repairs", "Repairs by reconciliation so far.", labels=["repair"]
+    )
+    runs = Reconciliation.objects.exclude(repairs=[]).values_list("repairs", flat=True)
+    made = Counter(repair["repair"] for repairs in runs for repair in repairs)
+    for kind in KINDS:
+        family.add_metric([kind.name], made[kind.name])
+    return family
 
 
 def _by(name: str, text: str, rows: Any, column: str) -> Metric:

@@ -205,6 +205,16 @@ RED = {
 }
 
 
+def test_a_fare_raised_together_with_its_trucks_is_no_more_that_of_the_confirm(house):
+    plant(
+        f"UPDATE orders_order SET fare_paise = fare_paise + 100 WHERE id = '{house.id}'",
+        "UPDATE orders_truckrequest SET fare_paise = fare_paise + 100"
+        f" WHERE order_id = '{house.id}' AND position = 1",
+    )
+    found = {finding.invariant.name: finding.rows for finding in audit()}
+    assert [row["order_id"] for row in found["fares_are_those_of_the_confirm"]] == [house.id]
+
+
 def test_every_invariant_was_seen_red():
     assert set(RED) == {invariant.name for invariant in INVARIANTS}
 

@@ -178,6 +178,19 @@ def test_an_offer_left_open_to_a_suspended_fleet_is_withdrawn(order, balu):
     assert repairs() == []
 
 
+def test_each_repair_is_a_warning_with_the_row_a_metric_and_a_line_in_the_admin(
+    order, client, admin_client, caplog
+):
+    plant("UPDATE orders_order SET trucks_filled = 1")
+    assert repairs() == ["order_counted_anew"]
+    (warning,) = [r.msg for r in caplog.records if "repaired" in str(r.msg)]
+    assert (warning["order_id"], warning["trucks_filled"]) == (str(order.id), 1)
+    metrics = client.get("/metrics").content.decode().splitlines()
+    assert 'weelo_reconciliation_repairs_total{repair="order_counted_anew"} 1.0' in metrics
+    page = admin_client.get("/admin/dispatch/reconciliation/")
+    assert [str(run) for run in page.context["cl"].result_list][0].startswith("1 repairs")
+
+
 def test_one_repair_that_fails_does_not_stop_the_others(order, balu, monkeypatch, caplog):
     other = make_order(make_customer("+919000000008", "Anil"))
     shift(order, 70)
