@@ -12,7 +12,7 @@ PRODUCTION := WEELO_ENV=production SECRET_KEY=$$($(BIN)/python -c 'import secret
 	ALLOWED_ORIGINS=https://weelo.example SMS_BACKEND=http SMS_HTTP_URL=https://sms.example PROXIES=1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types imports migrations openapi asyncapi deploy lock clean
+.PHONY: help run test check lint types imports migrations openapi asyncapi deploy bench lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ asyncapi: $(STAMP) ## The socket contract is a valid AsyncAPI document
 
 deploy: $(STAMP) ## Django's deployment checks with settings as in production
 	$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+bench: $(STAMP) ## Measure expiry beside a million old orders; writes docs/EXPIRY.md (5 minutes)
+	$(BIN)/python -m bench expiry
 
 lock: $(STAMP) ## Resolve requirements*.in into hash-locked requirements*.txt (ARGS=--upgrade)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \

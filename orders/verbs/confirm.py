@@ -46,6 +46,7 @@ LOCK_TTL_S = 5
 MADE_WINDOW = timedelta(seconds=60)
 _BY_KEY = "one_order_per_idempotency_key"
 _BY_SLOT = "one_active_order_per_customer_and_slot"
+_WITHIN_SLOTS = "order_within_slots"
 
 Body = Mapping[str, Any]
 
@@ -92,9 +93,10 @@ def _confirm(customer: User, body: Body, key: str, digest: str, past: list[Order
     try:
         return _make(customer, body, key, digest, _free_slot(customer, past))
     except IntegrityError as fault:
-        if violated(fault) not in (_BY_KEY, _BY_SLOT):
+        if violated(fault) not in (_BY_KEY, _BY_SLOT, _WITHIN_SLOTS):
             raise
-    # Somebody else's confirm of the same customer was first, between the look and the insert.
+    # Between the look and the insert another confirm of the customer was first, or a dispatcher
+    # took a slot away.
     past = _look(customer, key)
     if replay := _replay(customer, past, key, digest):
         return replay

@@ -90,6 +90,14 @@ def test_a_business_may_have_as_many_active_orders_as_a_dispatcher_allows(asha):
         make_order(asha)
 
 
+def test_a_slot_taken_away_while_an_order_is_confirmed_is_not_used(asha):
+    make_order(asha)
+    asha.max_active_orders = 2  # as the request read it, before a dispatcher took it away
+    with pytest.raises(refusals.ConcurrentRequest):
+        make_order(asha)
+    assert asha.orders.count() == 1
+
+
 def test_orders_made_are_limited_and_a_refused_confirm_uses_none(asha, settings):
     settings.LIMIT_ORDERS = 2
     asha.max_active_orders = 3
