@@ -1,0 +1,88 @@
+"""A thousand captains accept the same order at one instant, over HTTP, on two web processes."""
+
+import uuid
+
+from tests.running import running
+from tests.soak.figures import at_most, exactly, percentile, tally
+from tests.soak.site import accounts, broken, fire, offers, request, tell
+from tests.soak.wishes import wish
+
+SETTINGS = {"HTTP_WORKERS": "2", "ORDER_TTL": "600", "ACCESS_TTL": "3600"}
+TRUCKS = (1, 5, 20)
+P50_S, P99_S = 0.4, 2.0
+
+
+def storm_of_captains(say, captains=1000, trucks=TRUCKS):
+    """Race for 1, 5 and 20 trucks of one order each. Returns Figures."""
+    with running(SETTINGS, services=("http",)) as site:
+        customers, fleet = accounts(site, customers=len(trucks), captains=captains)
+        found = []
+        for customer, number in zip(customers, trucks, strict=True):
+            say(f"storm of captains: {captains} captains, {number} trucks")
+            found += _race(site, customer, fleet, number)
+            _free(site)
+        return found
+
+
+def _race(site, customer, fleet, trucks):
+    order_id, answers = race(site, customer, fleet, trucks)
+    done = f"{len(fleet):,} captains accept at one instant, {trucks} of them can win"
+    statuses = [answer["status"] for answer in answers]
+    wanted = tally([200] * trucks + [409] * (len(fleet) - trucks))
+    seconds = [answer["seconds"] for answer in answers]
+    name = f"{trucks} truck{'s' * (trucks > 1)}"
+    return [
+        exactly(f"{name}: answers", done, wanted, tally(statuses)),
+        exactly(f"{name}: trips in the database", done, trucks, trips(site, order_id)),
+        exactly(f"{name}: invariants broken", done, 0, len(broken(site))),
+        at_most(f"{name}: answer time, p50", done, P50_S, percentile(seconds, 50), "s"),
+        at_most(f"{name}: answer time, p99", done, P99_S, percentile(seconds, 99), "s"),
+    ]
+
+
+def race(site, customer, fleet, trucks):
+    """One order of so many trucks, of which all are told and which all accept at one instant.
+
+    Returns its id and the answers.
+    """
+    (made,) = fire(
+        site,
+        [
+            request(
+                site, "POST", "orders", customer, wish(customer.point, trucks), str(uuid.uuid4())
+            )
+        ],
+    )
+    assert made["status"] == 201, made
+    order_id = made["headers"]["Location"].rsplit("/", 1)[1]
+    tell(site, order_id)
+    told = offers(site, order_id)
+    assert len(told) == len(fleet), f"{len(told)} of {len(fleet)} captains were told"
+    calls = [
+        request(
+            site,
+            "POST",
+            f"offers/{told[captain.user_id]}/accept",
+            captain,
+            {"vehicle_ids": captain.vehicle_ids},
+        )
+        for captain in fleet
+    ]
+    return order_id, fire(site, calls)
+
+
+def trips(site, order_id):
+    """How many trips an order has in the database."""
+    with site.database() as database:
+        rows = database.execute("SELECT count(*) FROM orders_trip WHERE order_id = %s", [order_id])
+        return rows.fetchone()[0]
+
+
+def _free(site):
+    """The winners' vehicles are free again for the next race: the customers cancel."""
+    script = (
+        "from orders.change import SYSTEM; from orders.models import Order;"
+        "from orders.verbs.cancel import cancel;"
+        "[cancel(SYSTEM, order.id) for order in Order.objects.exclude(status='cancelled')]"
+    )
+    site.manage("shell", "-c", script)
