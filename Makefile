@@ -12,7 +12,7 @@ PRODUCTION := WEELO_ENV=production SECRET_KEY=$$($(BIN)/python -c 'import secret
 	ALLOWED_ORIGINS=https://weelo.example SMS_BACKEND=http SMS_HTTP_URL=https://sms.example PROXIES=1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types imports migrations openapi asyncapi deploy bench lock clean
+.PHONY: help run test soak check lint types imports migrations openapi asyncapi deploy bench lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,10 @@ run: $(STAMP) ## Start everything on PORT (8000) and PORT+1; Ctrl-C stops it, da
 
 test: $(STAMP) ## Run all tests with servers of their own (ARGS='-k accept' chooses)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+MIN ?= 30
+soak: $(STAMP) ## Storms, histories and crashes for about MIN minutes; writes docs/RELIABILITY.md
+	$(BIN)/python -m tests.soak --minutes $(MIN) $(ARGS)
 
 check: lint types imports migrations openapi asyncapi deploy ## Lint, types, floors, migrations, contracts, settings
 
