@@ -5,6 +5,7 @@ imports it once. Nothing may connect or start a thread at import; workers open t
 connections at their first use. Code is reloaded by a restart, not by SIGHUP.
 """
 
+import gc
 import logging
 import os
 
@@ -46,3 +47,10 @@ keepalive = 75  # seconds; longer than a proxy in front keeps its own
 timeout = 30  # seconds without a sign of life before a worker is replaced
 graceful_timeout = 4  # seconds for requests in flight; sockets are told to come back at once
 control_socket_disable = True  # its path is shared by every instance of a user
+
+
+def when_ready(_server: object) -> None:
+    """Before the first fork: what was loaded lives as long as the workers do, so the garbage
+    collector need not look through it again and again; a full look takes 100 ms."""
+    gc.collect()
+    gc.freeze()
