@@ -188,7 +188,7 @@ def test_each_repair_is_a_warning_with_the_row_a_metric_and_a_line_in_the_admin(
     metrics = client.get("/metrics").content.decode().splitlines()
     assert 'weelo_reconciliation_repairs_total{repair="order_counted_anew"} 1.0' in metrics
     page = admin_client.get("/admin/dispatch/reconciliation/")
-    assert [str(run) for run in page.context["cl"].result_list][0].startswith("1 repairs")
+    assert str(page.context["cl"].result_list[0]).startswith("1 repairs")
 
 
 def test_one_repair_that_fails_does_not_stop_the_others(order, balu, monkeypatch, caplog):
