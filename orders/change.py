@@ -88,35 +88,37 @@ class Change:
         change = cls.find(by, **where)
         if change is None:
             raise NotFound("There is no such order of yours.")
+        read_offers([change])
         return change
 
     @classmethod
     def find(cls, by: By, **where: Any) -> Self | None:
-        """As `of`, or None."""
+        """As `of`, or None, and without the offers: `read_offers` comes before any change."""
         orders = Order.objects.filter(**where)
-        changes = cls.many(by, orders.select_for_update(no_key=True, of=("self",)))
+        changes = cls._lock(by, orders.select_for_update(no_key=True, of=("self",)))
         return changes[0] if changes else None
 
     @classmethod
     def many(cls, by: By, locked: QuerySet[Order]) -> list[Self]:
         """As `of` for several orders at once, in as many statements; `locked` locks its rows."""
+        changes = cls._lock(by, locked)
+        read_offers(changes)
+        return changes
+
+    @classmethod
+    def _lock(cls, by: By, locked: QuerySet[Order]) -> list[Self]:
         assert connection.in_atomic_block
         orders = list(locked.select_related("city"))
         ids = [order.id for order in orders]
         trucks: dict[UUID, list[TruckRequest]] = {id_: [] for id_ in ids}
-        offers: dict[UUID, list[Offer]] = {id_: [] for id_ in ids}
         for truck in with_held_trips(TruckRequest.objects.filter(order_id__in=ids)) if ids else ():
             trucks[truck.order_id].append(truck)
-        told = Offer.objects.filter(order_id__in=ids).order_by("id")
-        told = told.annotate(captain_id=F("transporter__owner_id"))  # type: ignore[no-redef]
-        for offer in told if ids else ():
-            offers[offer.order_id].append(offer)
-        return [cls._of(by, order, trucks[order.id], offers[order.id]) for order in orders]
+        return [cls._of(by, order, trucks[order.id]) for order in orders]
 
     @classmethod
-    def _of(cls, by: By, order: Order, trucks: list[TruckRequest], offers: list[Offer]) -> Self:
+    def _of(cls, by: By, order: Order, trucks: list[TruckRequest]) -> Self:
         now: datetime = trucks[0].now  # type: ignore[attr-defined]
-        return cls(order, trucks, offers, now, by, announce.Before.of(order, trucks, offers))
+        return cls(order, trucks, [], now, by, None)
 
     @classmethod
     def new(cls, by: By, order: Order, trucks: list[TruckRequest], now: datetime) -> Self:
@@ -285,6 +287,7 @@ class Change:
         finish_all([self])
 
     def _settle(self) -> None:
+        assert self.before is not None or self.order in self._added, "its offers were not read"
         self._count()
         self._reopen_or_close_offers()
         self._raise_version()
@@ -325,6 +328,17 @@ class Change:
                 self.move(offer, OfferState.CLOSED, close_reason=self.close_reason)
             elif seeking and offer.state == OfferState.CLOSED:
                 self.move(offer, OfferState.OPEN, close_reason="", again=True, told_at=self.now)
+
+
+def read_offers(changes: Sequence[Change]) -> None:
+    """Read whom the orders were told to, and keep what everybody sees before the change."""
+    by_order = {change.order.id: change for change in changes}
+    told = Offer.objects.filter(order_id__in=by_order).order_by("id")
+    told = told.annotate(captain_id=F("transporter__owner_id"))  # type: ignore[no-redef]
+    for offer in told if changes else ():
+        by_order[offer.order_id].offers.append(offer)
+    for change in changes:
+        change.before = announce.Before.of(change.order, change.trucks, change.offers)
 
 
 def finish_all(changes: Sequence[Change]) -> None:

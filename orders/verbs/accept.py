@@ -11,14 +11,14 @@ import structlog
 from django.db import connection, transaction
 
 from orders import messages
-from orders.change import By, Change
+from orders.change import By, Change, read_offers
 from orders.crew import crew_for
 from orders.models import Actor, Offer, Trip, TruckRequest
 from orders.refusals import NotVerified, OfferClosed, OrderCancelled, OrderExpired, TruckTaken
 from orders.states import TRIP_LIVE, CloseReason, OfferState, OrderStatus, TripStatus
 from transporters.fleet import look_again
 from transporters.models import Driver, Kyc, Transporter, Vehicle
-from weelo.lib.problems import Refusal
+from weelo.lib.problems import NotFound, Refusal
 from weelo.lib.retries import verb
 from weelo.lib.wire import rfc3339
 
@@ -94,22 +94,29 @@ def _accept(
     if change is None:
         if not any(driver_ids) and _has_lost(captain_id, offer_id, vehicle_ids):
             raise _taken()
-        change = Change.of(by, id__in=own.values("order_id"))
-    offer = change.offer(offer_id)
+        change = Change.find(by, id__in=own.values("order_id"))
+    if change is None:
+        raise NotFound("There is no such offer to you.")
     # The fleet's lock stands for its vehicles and drivers: every verb that changes them takes it.
-    fleets = Transporter.objects.select_for_update(no_key=True, of=("self",))
-    fleet = fleets.select_related("owner").get(id=offer.transporter_id)
+    fleets = own.select_for_update(no_key=True, of=("transporter",))
+    offer = fleets.select_related("transporter__owner").get()
+    fleet = offer.transporter
     if fleet.kyc_status != Kyc.VERIFIED:
         raise NotVerified(f"{fleet.business_name} is {fleet.kyc_status}; orders need verified.")
     before = _trips_of(change, fleet, vehicle_ids)
     if before:
         return _accepted(change, before)
-    if change.expire_overdue():
+    if change.now >= change.order.expires_at and change.searching():
+        read_offers([change])
+        change.expire_overdue()
         change.finish()
         return _expired()
     _refuse_unless_it_seeks(change, offer)
     vehicles, drivers = crew_for(change, fleet, vehicle_ids, driver_ids)
     pairs = _match(change, vehicles)
+    # Only who wins reads whom else to tell: the lock is short for all who wait for it in vain.
+    read_offers([change])
+    offer = change.offer(offer_id)
     won = [_win(change, fleet, truck, vehicle, drivers[i]) for i, truck, vehicle in pairs]
     if offer.state != OfferState.ACCEPTED:
         change.move(offer, OfferState.ACCEPTED, answered_at=change.now)

@@ -40,10 +40,10 @@ def _race(site, customer, fleet, trucks):
     ]
 
 
-def race(site, customer, fleet, trucks):
+def race(site, customer, fleet, trucks, *, patient=False):
     """One order of so many trucks, of which all are told and which all accept at one instant.
 
-    Returns its id and the answers.
+    Returns its id and the answers; who is `patient` asks again when told to (503), as phones do.
     """
     (made,) = fire(
         site,
@@ -68,7 +68,12 @@ def race(site, customer, fleet, trucks):
         )
         for captain in fleet
     ]
-    return order_id, fire(site, calls)
+    answers = fire(site, calls)
+    while patient and (again := [i for i, one in enumerate(answers) if one["status"] == 503]):
+        assert all("Retry-After" in answers[i]["headers"] for i in again)
+        for i, answer in zip(again, fire(site, [calls[i] for i in again]), strict=True):
+            answers[i] = answer
+    return order_id, answers
 
 
 def trips(site, order_id):
