@@ -40,7 +40,7 @@ def race_for(row, *runners, then=lambda: None):
             seen = wait_for_waiters(len(runners))
             then()
         results = racing.result(20)
-    assert seen == len(runners), f"only {seen} of {len(runners)} were seen waiting for a lock"
+    assert seen == len(runners), f"{seen} of {len(runners)} were seen waiting: {results}"
     return results
 
 
