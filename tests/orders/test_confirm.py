@@ -10,7 +10,7 @@ from orders.quotes import QuoteInvalid
 from orders.states import OrderStatus
 from orders.verbs.confirm import confirm
 from tests.orders.clock import overdue
-from tests.people import BALU, make_customer, make_order, place, tell_them, wish
+from tests.people import make_order, place, tell_them, wish
 from weelo.lib.limits import RateLimited
 from weelo.lib.locks import courtesy_lock
 
@@ -41,29 +41,6 @@ def test_the_same_key_gives_the_same_order_as_it_is_now(asha, balu):
     assert again.order["id"] == first.order["id"]
     assert again.order["captains_told"] == 1
     assert Order.objects.count() == 1
-
-
-def test_a_replay_is_given_past_the_ttl_and_beyond_the_limit_of_orders_made(asha, settings):
-    settings.LIMIT_ORDERS = 1
-    first = confirm(asha, wish(), "key-1")
-    overdue(Order.objects.get())
-    again = confirm(asha, wish(), "key-1")
-    assert again.order["id"] == first.order["id"]
-    assert (again.order["status"], again.order["reason"]) == ("expired", "NO_CAPTAIN_ONLINE")
-
-
-def test_the_same_key_with_another_body_is_refused_and_makes_nothing(asha):
-    confirm(asha, wish(), "key-1")
-    with pytest.raises(refusals.KeyReused):
-        confirm(asha, wish(2), "key-1")
-    assert Order.objects.count() == 1
-
-
-def test_the_same_key_of_another_customer_is_another_order(asha):
-    confirm(asha, wish(), "key-1")
-    ravi = make_customer(BALU, "Ravi")
-    assert not confirm(ravi, wish(), "key-1").replayed
-    assert Order.objects.count() == 2
 
 
 def test_a_second_active_order_is_refused_and_the_first_is_named(asha):

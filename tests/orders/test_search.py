@@ -1,6 +1,6 @@
 """GET search: fares, quotes and what is near, for anybody; nothing is written."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -10,10 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from orders.pricing import distance_km
-from orders.search import Haul
-from orders.search import search as find
 from orders.search_serializers import FoundSerializer
-from orders.verbs.confirm import confirm
 from tests import people
 from transporters import fleet as fleets
 from transporters import presence
@@ -95,22 +92,6 @@ def test_an_answer_looks_as_the_contract_says(client, town):
     ends = datetime.fromisoformat(option["quote_expires_at"])
     assert body["server_time"].endswith("Z")
     assert timedelta(minutes=4, seconds=58) < ends - before <= timedelta(minutes=5, seconds=2)
-
-
-def test_a_quoted_fare_is_paid_whatever_the_fare_of_now(asha, settings):
-    settings.QUOTE_TTL = timedelta(days=20_000)
-    asha.max_active_orders = 2
-    asha.save()
-    haul = Haul(Point(*PICKUP), Point(*DROP), load_kg=5000, category="open")
-    # At noon on a Wednesday, and at 09:00 on a Saturday by India's clock.
-    for at in (
-        datetime(2026, 11, 18, 6, 30, tzinfo=UTC),
-        datetime(2026, 11, 21, 3, 30, tzinfo=UTC),
-    ):
-        found = find(haul, at).options[0]
-        line = {"vehicle_type": "open-17-ft", "quantity": 2, "load_kg": 5000, "quote": found.quote}
-        order = confirm(asha, people.wish([line])).order
-        assert [truck["fare_paise"] for truck in order["trucks"]] == [found.fare_paise] * 2
 
 
 def test_stops_make_the_way_longer(client, town):
