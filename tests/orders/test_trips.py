@@ -7,20 +7,17 @@ from orders import refusals
 from orders.change import SYSTEM, By
 from orders.models import Actor, Offer, Order, Trip
 from orders.snapshots import order_payload
-from orders.states import OfferState, OrderStatus, TripStatus, TruckStatus
+from orders.states import OfferState, OrderStatus, TripStatus
 from orders.verbs.accept import accept
 from orders.verbs.cancel import cancel
 from orders.verbs.drive import set_driver
 from orders.verbs.expire import expire, expire_due
-from orders.verbs.fail import fail
 from orders.verbs.give_back import give_back
 from orders.verbs.rate import dispute, rate
 from orders.verbs.steps import Step, check_stop, step
 from orders.verbs.withdraw import reinstate_all, withdraw_all
 from tests.orders.clock import overdue
 from tests.people import (
-    make_captain,
-    make_dispatcher,
     make_driver,
     make_order,
     place,
@@ -73,18 +70,6 @@ def test_the_receiver_gets_the_drop_code_once_the_goods_are_on_their_way(trip):
     drive(trip, "in_transit")
     message = SmsMessage.objects.get()
     assert (message.to, message.code) == ("+919000000009", trip.drop_code)
-
-
-def test_a_step_is_taken_once_and_only_forward(trip, balu):
-    with pytest.raises(refusals.IllegalStep) as refused:
-        drive(trip, "completed")
-    assert refused.value.extras["allowed"] == ["at_pickup", "en_route_pickup"]
-    drive(trip, "at_pickup", "at_pickup")
-    with pytest.raises(refusals.IllegalStep):
-        drive(trip, "en_route_pickup")
-    with pytest.raises(refusals.IllegalStep):
-        drive(trip, "cancelled")
-    assert len(trip.steps) == 2
 
 
 def test_the_goods_leave_only_with_the_start_code_and_five_wrong_tries_end_it(trip, balu):
@@ -141,46 +126,10 @@ def test_a_driver_drives_his_own_trip_and_no_other(trip, balu):
         set_driver(balu.owner_id, trip.id, driver.id)
 
 
-def test_a_truck_given_back_seeks_again_and_everybody_but_the_giver_hears(
-    trip, order, asha, balu, chitra, heard
-):
-    before = len(heard(asha))
-    give_back(balu.owner_id, trip.id, "flat tyre")
-    order.refresh_from_db()
-    truck = order.trucks.get()
-    assert (order.status, truck.status, truck.give_backs) == ("broadcasting", "searching", 1)
-    assert order.next_wave_at is not None
-    assert order.offers.get(transporter=balu).state == OfferState.GIVEN_BACK
-    offer = order.offers.get(transporter=chitra)
-    assert (offer.state, offer.again) == (OfferState.OPEN, True)
-    assert heard(chitra) == ["new_broadcast", "broadcast_dismissed", "new_broadcast"]
-    assert heard(balu)[-1] == "trip_changed"
-    assert "order_status_changed" in heard(asha)[before:]
-    with pytest.raises(refusals.OfferClosed):
-        accept(balu.owner_id, order.offers.get(transporter=balu).id, vehicle_ids(balu))
-    accept(chitra.owner_id, offer.id, vehicle_ids(chitra))
-
-
-def test_giving_back_twice_is_the_same_success_and_not_past_the_pickup(trip, balu):
-    first = give_back(balu.owner_id, trip.id)
-    assert give_back(balu.owner_id, trip.id)["status"] == first["status"] == "cancelled"
-
-
 def test_goods_on_board_cannot_be_given_back(trip, balu):
     drive(trip, "at_pickup", "in_transit")
     with pytest.raises(refusals.IllegalStep):
         give_back(balu.owner_id, trip.id)
-
-
-def test_the_fourth_give_back_ends_the_truck(order, balu, chitra, asha):
-    fleets = [balu, chitra, *(make_captain(f"+91900000010{i}", f"C{i}") for i in range(2))]
-    tell_them(order, fleets[2:])
-    for fleet in fleets:
-        offer = order.offers.get(transporter=fleet)
-        accept(fleet.owner_id, offer.id, vehicle_ids(fleet))
-        give_back(fleet.owner_id, Trip.objects.get(transporter=fleet).id)
-    order.refresh_from_db()
-    assert (order.status, order.trucks.get().status) == ("expired", TruckStatus.EXPIRED)
 
 
 def test_cancelling_before_anybody_won_costs_nothing(order, asha, chitra, heard):
@@ -259,25 +208,6 @@ def test_an_order_of_another_customer_cannot_be_cancelled(order, balu):
         cancel(By(Actor.CUSTOMER, balu.owner_id), order.id, customer_id=balu.owner_id)
 
 
-def test_only_the_unfilled_truck_expires_and_won_ones_go_on(asha, balu, chitra, heard):
-    order = make_order(asha, trucks=3)
-    one, two = tell_them(order, [balu, chitra])
-    accept(balu.owner_id, one.id, vehicle_ids(balu))
-    accept(chitra.owner_id, two.id, vehicle_ids(chitra))
-    drive(Trip.objects.get(transporter=balu), "at_pickup", "in_transit")
-    overdue(order)
-    assert expire(order.id)
-    assert not expire(order.id)
-    order.refresh_from_db()
-    assert (order.status, order.reason, order.trucks_filled) == ("in_progress", "PARTLY_FILLED", 2)
-    assert sorted(order.trucks.values_list("status", flat=True)) == [
-        "assigned",
-        "assigned",
-        "expired",
-    ]
-    assert heard(asha).count("order_expired") == 1
-
-
 def test_the_sweep_expires_what_is_due_and_nothing_else(asha, order):
     assert expire_due() == 0
     assert not expire(order.id)
@@ -287,20 +217,6 @@ def test_the_sweep_expires_what_is_due_and_nothing_else(asha, order):
     order.refresh_from_db()
     assert order.reason == "NO_CAPTAIN_ACCEPTED"
     assert set(order.offers.values_list("state", "close_reason")) == {("closed", "EXPIRED")}
-
-
-def test_a_breakdown_seeks_a_replacement_of_the_same_fare(trip, order, asha, balu, chitra):
-    devi = make_dispatcher()
-    drive(trip, "at_pickup", "in_transit")
-    fail(devi.id, trip.id, "axle broken", replace=True)
-    order.refresh_from_db()
-    assert (order.status, order.trucks_searching, order.trucks_wanted) == ("broadcasting", 1, 1)
-    offer = order.offers.get(transporter=chitra)
-    assert offer.state == OfferState.OPEN
-    accept(chitra.owner_id, offer.id, vehicle_ids(chitra))
-    drive(Trip.objects.get(transporter=chitra), *WAY[1:])
-    order.refresh_from_db()
-    assert (order.status, order.payable_paise) == ("completed", order.fare_paise)
 
 
 def test_a_suspended_transporters_open_offers_go_and_come_back(order, balu, heard):
