@@ -12,7 +12,6 @@ from dispatch.reconcile import BEYOND_REPAIR, KINDS, reconcile
 from orders.models import Fact, Order
 from orders.states import OfferState, OrderStatus, TripStatus, TruckStatus
 from orders.verbs.accept import accept
-from orders.verbs.steps import Step, step
 from tests.dispatch.drive import look, shift, stand
 from tests.people import make_captain, make_city, make_customer, make_order, vehicle_ids
 
@@ -82,16 +81,6 @@ def test_an_order_that_nobody_expired_is_expired_and_told_as_a_repair(order, cap
 def test_an_order_just_past_its_deadline_is_left_to_the_loop(order):
     shift(order, 61)
     assert repairs() == []
-
-
-def test_a_trip_in_progress_whose_deadline_is_long_past_is_left_alone(won, balu):
-    trip = won.trips.get()
-    step(balu.owner, trip.id, Step("at_pickup"))
-    step(balu.owner, trip.id, Step("in_transit", start_code=trip.start_code))
-    shift(won, 7200)
-    assert repairs() == []
-    won.refresh_from_db()
-    assert won.status == OrderStatus.IN_PROGRESS
 
 
 def test_an_assigned_truck_without_a_trip_seeks_again(won):
