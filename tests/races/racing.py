@@ -29,18 +29,20 @@ def race(*runners):
         return list(pool.map(run, runners))
 
 
-def race_for(row, *runners, then=lambda: None):
+def race_for(row, *runners, waiting=None, then=lambda: None):
     """Like `race`, but the row is held locked until every runner was seen waiting for a lock.
 
+    `waiting`: that so many wait will do, when others are turned away before they come to wait.
     `then` is called just before the row is let go.
     """
+    waiting = waiting or len(runners)
     with ThreadPoolExecutor(1) as pool:
         with holding(row):
             racing = pool.submit(race, *runners)
-            seen = wait_for_waiters(len(runners))
+            seen = wait_for_waiters(waiting)
             then()
         results = racing.result(20)
-    assert seen == len(runners), f"{seen} of {len(runners)} were seen waiting: {results}"
+    assert seen == waiting, f"{seen} of {waiting} were seen waiting: {results}"
     return results
 
 
