@@ -6,7 +6,7 @@ from dispatch.audit import audit
 from tests import people
 from tests.accounts.doors import sign_in
 from tests.orders.conftest import asha, balu, chitra
-from tests.scenarios.site import Line, connection_to
+from tests.scenarios.site import Line
 from tests.transporters.conftest import fresh_presence
 from weelo.accounts.models import User
 
@@ -40,7 +40,7 @@ def desk(client, db):
 @pytest.fixture
 def at_site(site, django_db_blocker):
     """The test's own connection leads to the site's database; returns the site."""
-    with django_db_blocker.unblock(), connection_to(site.environment["DATABASE_URL"]):
+    with django_db_blocker.unblock(), site.django():
         yield site
 
 

@@ -1,14 +1,10 @@
-"""Running sites as scenarios see them: phones on the line, and the database below."""
+"""Phones on the line to a running site."""
 
 import os
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import httpx
-from django.db import connections
-from django.db.utils import load_backend
-from psycopg.conninfo import conninfo_to_dict
 
 from orders.models import Order
 from orders.states import ORDER_ACTIVE
@@ -66,17 +62,3 @@ def one_of_twenty(customer, answers):
 def files_of(pid):
     """What a process has open."""
     return {os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
-
-
-@contextmanager
-def connection_to(address):
-    """This thread's default connection leads to another database for a while."""
-    usual = connections["default"]
-    name = conninfo_to_dict(address)["dbname"]
-    backend = load_backend(usual.settings_dict["ENGINE"])
-    connections["default"] = backend.DatabaseWrapper({**usual.settings_dict, "NAME": name})
-    try:
-        yield
-    finally:
-        connections["default"].close()
-        connections["default"] = usual

@@ -10,14 +10,17 @@ from dispatch.reconcile import reconcile
 from orders import snapshots
 from orders.change import By
 from orders.models import Actor, Fact, Order, Trip, TruckRequest
+from orders.refusals import OrderExpired
 from orders.states import OrderStatus
+from orders.verbs.accept import accept
 from orders.verbs.cancel import cancel
 from orders.verbs.confirm import confirm
 from orders.verbs.expire import expire, expire_due
+from tests.accounts.doors import sign_in
 from tests.dispatch.drive import shift
 from tests.orders import phone as phones
 from tests.orders.clock import overdue
-from tests.people import make_captains, make_order, tell_them, wish
+from tests.people import make_captains, make_order, tell_them, vehicle_ids, wish
 from tests.races.racing import race, race_for
 from tests.scenarios.story import WAY, drive, heard, names, new_customer, win, without
 from weelo.events.models import Event
@@ -138,15 +141,33 @@ def by_confirm(order):
         assert refusal.code in {"ACTIVE_ORDER_EXISTS", "CONCURRENT_REQUEST"}
 
 
+def by_accept(order):
+    offer = order.offers.latest("distance_m")
+    fleet = offer.transporter
+    with pytest.raises(OrderExpired):
+        accept(fleet.owner_id, offer.id, vehicle_ids(fleet))
+
+
+def by_reading(path):
+    def read(order):
+        line, _ = sign_in(order.customer.phone)
+        assert line.get(path.format(order=order)).status_code == 200
+
+    return read
+
+
 # Whoever notices that an order is overdue: one line each.
 NOTICING = {
     "the loop": lambda order: expire_due(500),
     "expire": lambda order: expire(order.id),
     "the sweep": lambda order: tasks.sweep(),
     "confirm": by_confirm,
+    "accept": by_accept,
+    "who reads the active orders": by_reading("orders/active"),
+    "who reads the order": by_reading("orders/{order.id}"),
 }
 # Those who wait for the order; the others leave one that is locked to whoever holds it.
-WAITING = {"expire", "confirm"}
+WAITING = {"expire", "confirm", "accept"}
 CAPTAINS = 3
 
 

@@ -103,12 +103,10 @@ TAPS = {
     "rating": Tap(
         lambda w: w.customer.post(f"trips/{w.trip.id}/rating", {"stars": 5, "comment": "good"}),
         "completed",
-        queue=lambda w: w.trip,
     ),
     "dispute": Tap(
         lambda w: w.customer.post(f"trips/{w.trip.id}/dispute", {"reason": "late", "notes": "1 h"}),
         "completed",
-        queue=lambda w: w.trip,
         statuses=(201, 201),
     ),
     "transporter": Tap(
