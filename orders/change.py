@@ -272,12 +272,17 @@ class Change:
         )
 
     def expire_overdue(self) -> list[TruckRequest]:
-        """Past the deadline, what still searches is expired, whichever verb noticed it."""
+        """Past the deadline, what still searches is expired, whichever verb noticed it.
+
+        Time did it: the facts say so, not who acts.
+        """
         if self.now < self.order.expires_at:
             return []
         overdue = self.searching()
+        actor, self.by = self.by, SYSTEM
         for truck in overdue:
             self.move(truck, TruckStatus.EXPIRED)
+        self.by = actor
         if overdue:
             self.close_reason = CloseReason.EXPIRED
         return overdue

@@ -11,7 +11,7 @@ import structlog
 from django.db import connection, transaction
 
 from orders import messages
-from orders.change import By, Change, read_offers
+from orders.change import SYSTEM, By, Change, read_offers
 from orders.crew import crew_for
 from orders.models import Actor, Offer, Trip, TruckRequest
 from orders.refusals import NotVerified, OfferClosed, OrderCancelled, OrderExpired, TruckTaken
@@ -107,6 +107,7 @@ def _accept(
     if before:
         return _accepted(change, before)
     if change.now >= change.order.expires_at and change.searching():
+        change.by = SYSTEM  # the captain did nothing to this order
         read_offers([change])
         change.expire_overdue()
         change.finish()

@@ -275,3 +275,12 @@ def test_22_any_two_who_notice_an_expiry_at_the_same_time_make_one_of_it(asha):
         results = race_for(order.row, *noticing) if both_wait else race(*noticing)
         assert not any(isinstance(result, Exception) for result in results), results
         assert is_one_expiry(order, 1) == is_one_expiry(plain, 1), (first, second)
+
+
+def test_22_an_expiry_that_a_step_of_a_won_truck_notices_is_told_once_and_nobodys_doing(asha):
+    order = Overdue(1)
+    drive(order.row.trips.get(), "en_route_pickup")
+    assert expire_due() == 0
+    done_by = {kind: by for kind, *_, by in order.facts_since()}
+    assert (done_by["truck_expired"], done_by["trip_en_route_pickup"]) == ("system", "captain")
+    assert names(heard(order.customer, order.row)).count("order_expired") == 1
