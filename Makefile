@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MUTMUT := .build/mutate-venv
 # The deployment that `make deploy` checks; nothing is contacted.
 PRODUCTION := WEELO_ENV=production SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
 	DATABASE_URL=postgresql://weelo@127.0.0.1/weelo REDIS_URL=redis://127.0.0.1:6379/0 \
@@ -12,7 +13,7 @@ PRODUCTION := WEELO_ENV=production SECRET_KEY=$$($(BIN)/python -c 'import secret
 	ALLOWED_ORIGINS=https://weelo.example SMS_BACKEND=http SMS_HTTP_URL=https://sms.example PROXIES=1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak check lint types imports migrations openapi asyncapi deploy bench lock clean
+.PHONY: help run test check lint types imports migrations openapi asyncapi deploy soak bench mutate lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,11 +57,16 @@ deploy: $(STAMP) ## Django's deployment checks with settings as in production
 bench: $(STAMP) ## Measure expiry beside a million old orders; writes docs/EXPIRY.md (5 minutes)
 	$(BIN)/python -m bench expiry
 
+mutate: $(STAMP) $(MUTMUT)/.installed ## Mutation testing into docs/MUTATION.md: an hour (ARGS=orders/pricing.py)
+	nice -n 10 $(BIN)/python -m tests.servers -m tests.mutation $(ARGS)
+
 lock: $(STAMP) ## Resolve requirements*.in into hash-locked requirements*.txt (ARGS=--upgrade)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		$(ARGS) requirements.in --output-file requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		$(ARGS) requirements-dev.in --output-file requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		$(ARGS) requirements-mutate.in --output-file requirements-mutate.txt
 
 clean: ## Remove .venv, caches and build files; DATA stays
 	rm -rf $(VENV) .build static-root .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -75,4 +81,9 @@ $(STAMP): requirements-dev.txt
 	@echo "Installing requirements-dev.txt into $(VENV) (once)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(MUTMUT)/.installed: requirements-mutate.txt
+	@$(PYTHON) -m venv $(MUTMUT)
+	@$(MUTMUT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
