@@ -3,25 +3,27 @@
 import uuid
 
 from tests.running import running
-from tests.soak.figures import at_most, exactly, percentile, tally
+from tests.soak.figures import at_most, exactly, percentile, tally, told
 from tests.soak.site import accounts, broken, fire, offers, request, tell
 from tests.soak.wishes import wish
 
 SETTINGS = {"HTTP_WORKERS": "2", "ORDER_TTL": "600", "ACCESS_TTL": "3600"}
 TRUCKS = (1, 5, 20)
 P50_S, P99_S = 0.4, 2.0
+SPREAD_S = 10.0
 
 
 def storm_of_captains(say, captains=1000, trucks=TRUCKS):
     """Race for 1, 5 and 20 trucks of one order each. Returns Figures."""
     with running(SETTINGS, services=("http",)) as site:
-        customers, fleet = accounts(site, customers=len(trucks), captains=captains)
+        customers, fleet = accounts(site, customers=len(trucks) + 1, captains=captains)
         found = []
-        for customer, number in zip(customers, trucks, strict=True):
+        for customer, number in zip(customers, trucks, strict=False):
             say(f"storm of captains: {captains} captains, {number} trucks")
             found += _race(site, customer, fleet, number)
             _free(site)
-        return found
+        say(f"storm of captains: {captains} captains, 1 truck, within {SPREAD_S:.0f} s")
+        return [*found, _spread(site, customers[-1], fleet)]
 
 
 def _race(site, customer, fleet, trucks):
@@ -40,8 +42,20 @@ def _race(site, customer, fleet, trucks):
     ]
 
 
-def race(site, customer, fleet, trucks, *, patient=False):
-    """One order of so many trucks, of which all are told and which all accept at one instant.
+def _spread(site, customer, fleet):
+    """The same as people would do it: each at a moment of his own."""
+    _, answers = race(site, customer, fleet, 1, within_s=SPREAD_S)
+    seconds = [answer["seconds"] for answer in answers]
+    return told(
+        "1 truck: answers, answer time p50 and p99",
+        f"{len(fleet):,} captains accept within {SPREAD_S:.0f} s",
+        f"{tally([answer['status'] for answer in answers])};"
+        f" {percentile(seconds, 50):.2f} s, {percentile(seconds, 99):.2f} s",
+    )
+
+
+def race(site, customer, fleet, trucks, *, within_s=0.0, patient=False):
+    """One order of so many trucks, of which all are told and which all accept within some seconds.
 
     Returns its id and the answers; who is `patient` asks again when told to (503), as phones do.
     """
@@ -56,19 +70,19 @@ def race(site, customer, fleet, trucks, *, patient=False):
     assert made["status"] == 201, made
     order_id = made["headers"]["Location"].rsplit("/", 1)[1]
     tell(site, order_id)
-    told = offers(site, order_id)
-    assert len(told) == len(fleet), f"{len(told)} of {len(fleet)} captains were told"
+    offered = offers(site, order_id)
+    assert len(offered) == len(fleet), f"{len(offered)} of {len(fleet)} captains were told"
     calls = [
         request(
             site,
             "POST",
-            f"offers/{told[captain.user_id]}/accept",
+            f"offers/{offered[captain.user_id]}/accept",
             captain,
             {"vehicle_ids": captain.vehicle_ids},
         )
         for captain in fleet
     ]
-    answers = fire(site, calls)
+    answers = fire(site, calls, within_s=within_s)
     while patient and (again := [i for i, one in enumerate(answers) if one["status"] == 503]):
         assert all("Retry-After" in answers[i]["headers"] for i in again)
         for i, answer in zip(again, fire(site, [calls[i] for i in again]), strict=True):
