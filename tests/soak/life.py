@@ -21,7 +21,7 @@ from tests.soak.line import Caller
 from tests.soak.wishes import wish
 
 TOLD_WITHIN_S, LOOK_S = 8.0, 0.08
-BREAKS = 3
+BREAKS = 5
 AGAIN_S = (0.05, 0.1, 0.2, 0.4)
 # Refusals that say "not now": the same call may be sent again.
 LATER = {"CONCURRENT_REQUEST"}

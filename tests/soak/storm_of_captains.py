@@ -15,7 +15,7 @@ SPREAD_S = 10.0
 
 def storm_of_captains(say, captains=1000, trucks=TRUCKS):
     """Race for 1, 5 and 20 trucks of one order each. Returns Figures."""
-    with running(SETTINGS, services=("http",)) as site:
+    with running(SETTINGS, services=("http",), durable=True) as site:
         customers, fleet = accounts(site, customers=len(trucks) + 1, captains=captains)
         found = []
         for customer, number in zip(customers, trucks, strict=False):

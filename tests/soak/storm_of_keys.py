@@ -13,7 +13,7 @@ REFUSALS = {"ACTIVE_ORDER_EXISTS", "CONCURRENT_REQUEST"}
 
 def storm_of_keys(say, confirms=200):
     """One order comes into being, the others are refused for it. Returns Figures."""
-    with running(SETTINGS, services=("http",)) as site:
+    with running(SETTINGS, services=("http",), durable=True) as site:
         (customer,), _ = accounts(site, customers=1)
         say(f"storm of keys: {confirms} confirms")
         keys = [str(uuid.uuid4()) for _ in range(confirms)]

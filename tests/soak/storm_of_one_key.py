@@ -19,7 +19,7 @@ SETTINGS = {
 
 def storm_of_one_key(say, confirms=1000):
     """One order, and every answer names it. Returns Figures."""
-    with running(SETTINGS, services=("http",)) as site:
+    with running(SETTINGS, services=("http",), durable=True) as site:
         (customer,), _ = accounts(site, customers=1)
         say(f"storm of one key: {confirms} confirms")
         answers = confirm_at_once(site, customer, [str(uuid.uuid4())] * confirms, within_s=1.0)
