@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from orders import messages
 from orders.change import SYSTEM, By, Change, read_offers
@@ -71,6 +72,13 @@ def accept(
     return result
 
 
+def _change_of_unfilled(captain_id: UUID, own: QuerySet[Offer]) -> Change | None:
+    """The order under its lock, unless the offer is closed as filled: who is too late must not
+    queue for the lock behind those who are not."""
+    unfilled = own.exclude(state=OfferState.CLOSED, close_reason=CloseReason.FILLED)
+    return Change.find(By(Actor.CAPTAIN, captain_id), id__in=unfilled.values("order_id"))
+
+
 def _has_lost(captain_id: UUID, offer_id: UUID, vehicle_ids: Sequence[UUID]) -> bool:
     """Whether the verb, at this moment, would answer TruckTaken; one statement, no lock."""
     with connection.cursor() as cursor:
@@ -87,14 +95,11 @@ def _accept(
     driver_ids: Sequence[UUID | None],
 ) -> Accepted | Refusal:
     own = Offer.objects.filter(id=offer_id, transporter__owner_id=captain_id)
-    by = By(Actor.CAPTAIN, captain_id)
-    # Those who are too late must not queue for the order's lock behind those who are not.
-    unfilled = own.exclude(state=OfferState.CLOSED, close_reason=CloseReason.FILLED)
-    change = Change.find(by, id__in=unfilled.values("order_id"))
+    change = _change_of_unfilled(captain_id, own)
     if change is None:
         if not any(driver_ids) and _has_lost(captain_id, offer_id, vehicle_ids):
             raise _taken()
-        change = Change.find(by, id__in=own.values("order_id"))
+        change = Change.find(By(Actor.CAPTAIN, captain_id), id__in=own.values("order_id"))
     if change is None:
         raise NotFound("There is no such offer to you.")
     # The fleet's lock stands for its vehicles and drivers: every verb that changes them takes it.
