@@ -275,3 +275,78 @@ def test_an_order_has_a_truck_and_at_most_two_stops(asha):
         ("stops = '[1, 2, 3]'", "order_two_stops_at_most"),
     ):
         assert attack(f"UPDATE orders_order SET {change} WHERE id = %s", order.id) == rule
+
+
+# --- how a trip begins --------------------------------------------------------------------------
+
+
+def second_trip(trip):
+    """A copy of the trip for the order's other truck, with another vehicle of the fleet."""
+    other = trip.order.trucks.exclude(id=trip.truck_id).get()
+    vehicle = make_vehicle(trip.transporter)
+    return vehicle, copy_of(
+        "orders_trip",
+        trip.id,
+        truck_id=f"'{other.id}'",
+        vehicle_id=f"'{vehicle.id}'",
+        won_at="statement_timestamp()",
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "UPDATE orders_offer SET state = 'given_back' WHERE state = 'accepted'",
+        "UPDATE transporters_transporter SET kyc_status = 'suspended'",
+        "UPDATE transporters_vehicle SET in_service = false",
+        "UPDATE transporters_vehicle SET permit_expires_on = current_date - 2",
+    ],
+    ids=["its offer is not accepted", "suspended", "out of service", "papers expired"],
+)
+def test_a_trip_is_won_by_an_accepted_offer_of_a_verified_fleet_with_a_fit_vehicle(trip, wrong):
+    _, copy = second_trip(trip)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute(wrong)
+    assert attack(copy) == "trip_won_rightly"
+
+
+def test_no_trip_is_won_past_the_deadline(trip):
+    _, copy = second_trip(trip)
+    overdue(trip.order)
+    assert attack(copy) == "trip_won_rightly"
+
+
+def test_an_order_ends_only_with_its_trucks(trip):
+    ended = "UPDATE orders_order SET status = 'completed', ended_at = now(), trucks_searching = 0"
+    assert attack(ended) == "ended_order_has_only_ended_trucks"
+
+
+def test_orders_trucks_offers_and_trips_are_never_deleted(trip):
+    for table in ("orders_trip", "orders_offer", "orders_truckrequest", "orders_order"):
+        assert attack(f"DELETE FROM {table}") == f"{table}_stays"
+
+
+def test_a_driver_stays_once_the_goods_are_on_board(trip, balu):
+    driver = make_driver(balu, "+919000000005")
+    with connection.cursor() as cursor:
+        for status in ("at_pickup", "in_transit"):
+            cursor.execute("UPDATE orders_trip SET status = %s", [status])
+    change = "UPDATE orders_trip SET driver_id = %s"
+    assert attack(change, driver.id) == "trip_driver_stays_after_the_pickup"
+
+
+def test_stops_are_pending_arrived_or_done(trip):
+    assert attack("UPDATE orders_trip SET stops_state = '{lost}'") == "trip_stops_state"
+
+
+def test_a_truck_replaces_one_of_its_own_order_and_type(trip):
+    other = trip.order.trucks.exclude(id=trip.truck_id).get()
+    copy = copy_of(
+        "orders_truckrequest",
+        other.id,
+        position="9",
+        replaces_id=f"'{trip.truck_id}'",
+        vehicle_type_id="'tipper-20-24-t'",
+    )
+    assert attack(copy) == "truck_replaces_one_of_its_order_and_type"
