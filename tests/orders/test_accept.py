@@ -11,7 +11,7 @@ from orders import refusals
 from orders.change import By
 from orders.models import Actor, Trip
 from orders.states import OfferState, OrderStatus, TripStatus
-from orders.verbs.accept import Accepted, _has_lost, accept
+from orders.verbs.accept import Accepted, _has_lost, accept, four_digits
 from orders.verbs.cancel import cancel
 from orders.verbs.decline import decline
 from orders.verbs.expire import expire
@@ -26,8 +26,10 @@ from tests.people import (
     tell_them,
     vehicle_ids,
 )
+from transporters import fleet as fleets
 from transporters.models import Kyc, Transporter
 from weelo.lib.problems import NotFound, Refusal
+from weelo.lib.wire import rfc3339
 
 
 def test_the_first_to_accept_wins_and_everyone_hears_of_it(asha, balu, chitra, heard):
@@ -220,6 +222,26 @@ def test_an_accept_that_comes_too_late_stores_the_expiry_that_it_noticed(asha, b
         accept(balu.owner_id, offer.id, vehicle_ids(balu))
 
 
+def test_of_an_order_that_ran_out_partly_filled_no_truck_is_left(asha, balu, chitra):
+    order = make_order(asha, trucks=2)
+    one, other = tell_them(order, [balu, chitra])
+    accept(balu.owner_id, one.id, vehicle_ids(balu))
+    overdue(order)
+    assert expire(order.id)
+    with pytest.raises(refusals.OrderExpired):
+        accept(chitra.owner_id, other.id, vehicle_ids(chitra))
+
+
+def test_who_declined_an_order_that_ran_out_hears_that_it_did(asha, balu):
+    order = make_order(asha)
+    (offer,) = tell_them(order, [balu])
+    decline(balu.owner_id, offer.id)
+    overdue(order)
+    assert expire(order.id)
+    with pytest.raises(refusals.OrderExpired):
+        accept(balu.owner_id, offer.id, vehicle_ids(balu))
+
+
 def test_a_cancelled_order_cannot_be_accepted(asha, balu):
     order = make_order(asha)
     (offer,) = tell_them(order, [balu])
@@ -302,3 +324,26 @@ def test_a_won_truck_makes_its_fleet_the_least_idle(asha, balu):
     accept(balu.owner_id, offer.id, vehicle_ids(balu))
     balu.refresh_from_db()
     assert balu.last_won_at is not None
+
+
+def test_a_trip_begins_with_the_step_of_its_win(asha, balu):
+    (offer,) = tell_them(make_order(asha), [balu])
+    accept(balu.owner_id, offer.id, vehicle_ids(balu))
+    trip = Trip.objects.get()
+    assert trip.steps == [{"status": "assigned", "at": rfc3339(trip.won_at)}]
+
+
+def test_positions_are_those_of_the_trip_as_soon_as_it_is_won(
+    asha, balu, django_capture_on_commit_callbacks
+):
+    (offer,) = tell_them(make_order(asha), [balu])
+    assert fleets.remembered(balu.owner).trips == {}
+    with django_capture_on_commit_callbacks(execute=True):
+        accept(balu.owner_id, offer.id, vehicle_ids(balu))
+    assert list(fleets.remembered(balu.owner).trips) == vehicle_ids(balu)
+
+
+@pytest.mark.parametrize(("drawn", "code"), [(0, "0000"), (-1, "9999")])
+def test_the_least_and_the_greatest_code_have_four_digits(monkeypatch, drawn, code):
+    monkeypatch.setattr("secrets.randbelow", lambda below: range(below)[drawn])
+    assert four_digits() == code

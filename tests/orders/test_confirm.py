@@ -5,14 +5,18 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from orders import refusals
+from orders.change import SYSTEM
 from orders.models import Fact, Order
 from orders.quotes import QuoteInvalid
 from orders.states import OrderStatus
-from orders.verbs.confirm import confirm
-from tests.orders.clock import overdue
+from orders.verbs.cancel import cancel
+from orders.verbs.confirm import body_hash, confirm
+from tests.orders.clock import made_before, overdue
 from tests.people import make_order, place, tell_them, wish
+from weelo.cities.cells import cell_of
 from weelo.lib.limits import RateLimited
 from weelo.lib.locks import courtesy_lock
+from weelo.lib.wire import rfc3339
 
 
 def test_a_confirm_makes_one_order_that_seeks_for_sixty_seconds(asha, heard):
@@ -86,6 +90,101 @@ def test_orders_made_are_limited_and_a_refused_confirm_uses_none(asha, settings)
     with pytest.raises(RateLimited) as refused:
         make_order(asha)
     assert 0 < int(refused.value.headers["Retry-After"]) <= 61
+
+
+@pytest.mark.parametrize(("seconds", "is_limited"), [(45, True), (61, False)])
+def test_only_orders_of_the_last_sixty_seconds_count_as_made(asha, settings, seconds, is_limited):
+    settings.LIMIT_ORDERS = 1
+    asha.max_active_orders = 2
+    asha.save()
+    made_before(make_order(asha), seconds)
+    if is_limited:
+        with pytest.raises(RateLimited):
+            make_order(asha)
+    else:
+        make_order(asha)
+
+
+def test_who_made_too_many_orders_waits_until_enough_of_them_are_a_minute_old(asha, settings):
+    asha.max_active_orders = 9
+    asha.save()
+    settings.LIMIT_ORDERS = 9
+    for seconds in (55, 30, 10):
+        made_before(make_order(asha), seconds)
+    settings.LIMIT_ORDERS = 2
+    with pytest.raises(RateLimited) as refused:
+        make_order(asha)
+    assert 15 <= int(refused.value.headers["Retry-After"]) <= 30
+    assert refused.value.extras["limit"] == "orders"
+
+
+def test_of_several_active_orders_the_newest_is_named(asha):
+    asha.max_active_orders = 2
+    asha.save()
+    first, second = make_order(asha), make_order(asha)
+    made_before(second, 120)
+    with pytest.raises(refusals.ActiveOrderExists) as refused:
+        make_order(asha)
+    told = refused.value.extras
+    assert (told["order_id"], told["expires_at"]) == (str(first.id), rfc3339(first.expires_at))
+    assert rfc3339(first.created_at) <= told["server_time"] < told["expires_at"]
+
+
+def test_an_order_takes_the_lowest_free_place(asha):
+    asha.max_active_orders = 3
+    asha.save()
+    first, _ = make_order(asha), make_order(asha)
+    cancel(SYSTEM, first.id)
+    assert [make_order(asha).slot, make_order(asha).slot] == [1, 3]
+
+
+def test_an_order_keeps_what_was_wished(asha):
+    stop = place(13.0, 77.6, "Meera")
+    body = wish(stops=[stop], payment={"mode": "upi", "paid_by": "receiver"})
+    confirm(asha, body, "key-1")
+    order = Order.objects.get()
+    assert (order.pickup, order.drop, order.stops) == (body["pickup"], body["drop"], [stop])
+    assert (order.goods, order.payment) == (body["goods"], body["payment"])
+    assert order.idempotency_key == "key-1"
+    assert order.pickup_cell == cell_of(body["pickup"]["lat"], body["pickup"]["lng"])
+    assert order.distance_km.as_tuple().exponent == -2
+    assert list(order.trucks.values_list("position", flat=True)) == [1]
+
+
+def test_without_a_key_every_confirm_is_an_order_of_its_own(asha):
+    asha.max_active_orders = 2
+    asha.save()
+    assert not confirm(asha, wish()).replayed
+    assert not confirm(asha, wish()).replayed
+    assert set(Order.objects.values_list("idempotency_key", flat=True)) == {None}
+
+
+def test_the_key_is_no_part_of_the_wish_and_the_order_of_its_fields_neither(asha):
+    body = wish()
+    assert body_hash({**body, "idempotency_key": "a"}) == body_hash(body)
+    assert body_hash(dict(reversed(body.items()))) == body_hash(body)
+    assert body_hash(wish(2)) != body_hash(body)
+
+
+def test_the_trucks_of_an_order_have_places_loads_fares_and_payouts_in_the_order_asked(asha):
+    lines = [
+        {"vehicle_type": "open-17-ft", "quantity": 2, "load_kg": 6000},
+        {"vehicle_type": "mini-tata-ace", "quantity": 1},
+    ]
+    trucks = make_order(asha, lines).trucks.order_by("position")
+    assert [(t.position, t.vehicle_type_id, t.load_kg) for t in trucks] == [
+        (1, "open-17-ft", 6000),
+        (2, "open-17-ft", 6000),
+        (3, "mini-tata-ace", None),
+    ]
+    assert trucks[0].fare_paise == trucks[1].fare_paise != trucks[2].fare_paise
+    assert all(t.payout_paise == t.fare_paise * 9 // 10 for t in trucks)
+
+
+def test_an_unknown_type_is_named(asha):
+    with pytest.raises(refusals.UnknownVehicleType) as refused:
+        confirm(asha, wish(vehicle_type="rickshaw"))
+    assert refused.value.extras == {"vehicle_type": "rickshaw"}
 
 
 def test_a_confirm_with_another_key_waits_for_nobody(asha):

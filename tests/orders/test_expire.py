@@ -3,6 +3,7 @@
 import json
 import re
 import time
+import uuid
 from itertools import count, groupby
 from operator import itemgetter
 
@@ -15,7 +16,7 @@ from orders.models import Actor, Order, Trip
 from orders.verbs.accept import accept
 from orders.verbs.cancel import cancel
 from orders.verbs.decline import decline
-from orders.verbs.expire import expire, expire_due
+from orders.verbs.expire import due, expire, expire_due
 from orders.verbs.give_back import give_back
 from orders.verbs.withdraw import withdraw_all
 from tests.accounts.doors import sign_in
@@ -31,6 +32,7 @@ from tests.people import (
 from tests.races.racing import race
 from weelo.accounts.models import User
 from weelo.events.models import Event
+from weelo.lib.problems import NotFound
 from weelo.lib.wire import encode
 
 _phones = count()
@@ -73,6 +75,54 @@ def test_partly_filled_orders_expire_in_as_many_statements_as_one():
             overdue(order)
         counts.append(statements_of(expire_due, number))
     assert counts == [7, 7]  # due, lock, orders, trucks, offers, rows and facts, messages
+
+
+@pytest.mark.django_db
+def test_the_longest_overdue_expire_first():
+    make_city()
+    orders = overdue_orders(3)
+    for order, seconds in zip(orders, (10, 30, 20), strict=True):
+        overdue(order, seconds)
+    seeking = make_order(make_customer(f"+9170{next(_phones):08}"))
+    assert due(9) == [orders[1].id, orders[2].id, orders[0].id]
+    assert expire_due(2) == 2
+    assert due(9) == [orders[0].id]
+    assert expire_due() == 1
+    assert not expire(seeking.id)
+
+
+@pytest.mark.django_db
+def test_one_expiry_says_whether_there_was_any_and_by_whom():
+    make_city()
+    (order,) = overdue_orders(1)
+    with pytest.raises(NotFound):
+        expire(uuid.uuid4())
+    assert expire(order.id, By(Actor.CUSTOMER, order.customer_id)) is True
+    assert expire(order.id) is False
+    fact = order.facts.get(kind="order_expired")
+    assert (fact.by, fact.by_user_id) == ("customer", order.customer_id)
+
+
+@pytest.mark.django_db
+def test_an_order_that_cannot_expire_keeps_no_other_one_from_it():
+    make_city()
+    orders = overdue_orders(3)
+    refuse_facts_of(orders[1])
+    assert expire_due() == 2
+    left = dict(Order.objects.values_list("id", "status"))
+    assert [left[order.id] for order in orders] == ["expired", "broadcasting", "expired"]
+
+
+def refuse_facts_of(order):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION pg_temp.refuse() RETURNS trigger LANGUAGE plpgsql"
+            " AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$"
+        )
+        cursor.execute(
+            "CREATE TRIGGER refuse BEFORE INSERT ON orders_fact FOR EACH ROW"
+            f" WHEN (NEW.order_id = '{order.id}') EXECUTE FUNCTION pg_temp.refuse()"
+        )
 
 
 def statements_of(runner, result):

@@ -4,8 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from orders.change import SYSTEM
 from orders.models import Trip
 from orders.verbs.accept import accept
+from orders.verbs.cancel import cancel
 from orders.verbs.drive import set_driver
 from orders.verbs.flag import flag_due
 from orders.verbs.steps import Step, step
@@ -53,3 +55,51 @@ def test_live_trips_of_a_blocked_account_are_flagged(trip, balu, who):
     trip.refresh_from_db()
     assert trip.flagged == "ACCOUNT_BLOCKED"
     assert flag_due() == 0
+
+
+def test_a_trip_at_the_pickup_or_past_it_is_not_late(trip, settings):
+    settings.PICKUP_SLA = timedelta(0)
+    step(trip.transporter.owner, trip.id, Step("en_route_pickup"))
+    assert flag_due() == 1
+    step(trip.transporter.owner, trip.id, Step("at_pickup"))
+    assert flag_due() == 0
+
+
+def test_a_late_trip_of_a_blocked_account_is_flagged_as_blocked(trip, settings, balu):
+    settings.PICKUP_SLA = timedelta(0)
+    balu.owner.is_active = False
+    balu.owner.save()
+    assert flag_due() == 1
+    trip.refresh_from_db()
+    assert trip.flagged == "ACCOUNT_BLOCKED"
+
+
+def test_a_late_trip_whose_account_is_blocked_afterwards_is_flagged_anew(trip, settings, balu):
+    settings.PICKUP_SLA = timedelta(0)
+    flag_due()
+    balu.owner.is_active = False
+    balu.owner.save()
+    assert flag_due() == 1
+    kinds = trip.order.facts.filter(kind="trip_flagged").order_by("id")
+    assert [fact.data for fact in kinds] == [
+        {"flagged": "PICKUP_LATE"},
+        {"flagged": "ACCOUNT_BLOCKED"},
+    ]
+
+
+def test_an_ended_trip_of_a_blocked_account_is_not_flagged(trip, balu):
+    cancel(SYSTEM, trip.order_id)
+    balu.owner.is_active = False
+    balu.owner.save()
+    assert flag_due() == 0
+
+
+def test_of_one_order_only_the_trips_that_need_it_are_flagged(asha, balu, chitra):
+    order = make_order(asha, trucks=2)
+    for fleet, offer in zip((balu, chitra), tell_them(order, [balu, chitra]), strict=True):
+        accept(fleet.owner_id, offer.id, vehicle_ids(fleet))
+    chitra.owner.is_active = False
+    chitra.owner.save()
+    assert flag_due() == 1
+    flagged = dict(order.trips.values_list("transporter_id", "flagged"))
+    assert flagged == {balu.id: "", chitra.id: "ACCOUNT_BLOCKED"}

@@ -3,11 +3,25 @@
 import pytest
 
 from orders import refusals
+from orders.change import SYSTEM
 from orders.states import OfferState
 from orders.verbs.accept import accept
-from tests.people import make_captain, make_city, make_customer, make_order, tell_them, vehicle_ids
+from orders.verbs.decline import decline
+from orders.verbs.expire import expire
+from orders.verbs.withdraw import reinstate, reinstate_all, withdraw, withdraw_all
+from tests.orders.clock import overdue
+from tests.people import (
+    make_captain,
+    make_city,
+    make_customer,
+    make_dispatcher,
+    make_order,
+    tell_them,
+    vehicle_ids,
+)
 from transporters import kyc
 from transporters.models import Kyc
+from weelo.lib.wire import rfc3339
 
 
 @pytest.mark.django_db(transaction=True)
@@ -25,3 +39,52 @@ def test_a_suspension_withdraws_open_offers_and_a_verification_brings_them_back(
     offer.refresh_from_db()
     assert (offer.state, offer.again) == (OfferState.OPEN, True)
     accept(balu.owner_id, offer.id, vehicle_ids(balu))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_offers_tell_by_whom_they_were_withdrawn():
+    make_city()
+    balu = make_captain()
+    order = make_order(make_customer())
+    tell_them(order, [balu])
+    devi = make_dispatcher()
+    kyc.decide(balu.id, Kyc.SUSPENDED, by=devi.id, reason="papers forged")
+    fact = order.facts.get(kind="offer_withdrawn")
+    assert (fact.by, fact.by_user_id) == ("dispatcher", devi.id)
+
+
+def test_only_the_open_offers_of_this_transporter_are_withdrawn(asha, balu, chitra):
+    first, second = make_order(asha), make_order(make_customer("+919000000007", "Ravi"))
+    open_, of_chitra = tell_them(first, [balu, chitra])
+    (declined,) = tell_them(second, [balu])
+    decline(balu.owner_id, declined.id)
+    assert withdraw_all(SYSTEM, balu.id) == 1
+    assert states(open_, of_chitra, declined) == ["withdrawn", "open", "declined"]
+    withdraw(SYSTEM, first.id, balu.id)
+    assert withdraw_all(SYSTEM, balu.id) == 0
+    withdraw_all(SYSTEM, chitra.id)
+    assert reinstate_all(SYSTEM, balu.id) == 1
+    assert states(open_, of_chitra, declined) == ["open", "withdrawn", "declined"]
+    fact = first.facts.filter(kind="offer_open").latest("id")
+    assert fact.data == {"again": True, "told_at": rfc3339(fact.at)}
+    open_.refresh_from_db()
+    assert (open_.again, open_.told_at) == (True, fact.at)
+
+
+def test_an_offer_of_an_order_that_seeks_no_more_stays_withdrawn(asha, balu):
+    order = make_order(asha)
+    (offer,) = tell_them(order, [balu])
+    withdraw_all(SYSTEM, balu.id)
+    overdue(order)
+    assert reinstate_all(SYSTEM, balu.id) == 1
+    assert states(offer) == ["withdrawn"]
+    expire(order.id)
+    assert reinstate_all(SYSTEM, balu.id) == 0
+    reinstate(SYSTEM, order.id, balu.id)
+    assert states(offer) == ["withdrawn"]
+
+
+def states(*offers):
+    for offer in offers:
+        offer.refresh_from_db()
+    return [offer.state for offer in offers]

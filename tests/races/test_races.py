@@ -1,10 +1,13 @@
 """Who comes at the same instant: one outcome, and the same one for everybody."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from orders.models import Order
 from orders.verbs.accept import accept
+from orders.verbs.confirm import confirm
 from orders.verbs.tell import Plan, tell
 from tests.people import (
     CHITRA,
@@ -15,8 +18,9 @@ from tests.people import (
     make_vehicle,
     tell_them,
     vehicle_ids,
+    wish,
 )
-from tests.races.racing import race, race_for
+from tests.races.racing import race, race_for, wait_for_waiters
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,6 +49,29 @@ def test_who_is_too_late_hears_so_without_waiting_for_the_order(asha):
     with transaction.atomic(durable=True):
         Order.objects.select_for_update(no_key=True).get(id=order.id)
         assert kinds(race(late)) == ["TruckTaken"]
+
+
+def test_a_confirm_that_meets_its_own_key_in_another_place_gives_that_order(asha):
+    asha.max_active_orders = 2
+    asha.save()
+    order = make_order(asha, key="key-0")
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic(durable=True):
+            as_if_confirmed_with(order, "key-1")
+            racing = pool.submit(race, lambda: confirm(asha, wish(), "key-1"))
+            assert wait_for_waiters(1) == 1
+        (result,) = racing.result(20)
+    assert (result.replayed, result.order["id"]) == (True, order.id)
+    assert Order.objects.count() == 1
+
+
+def as_if_confirmed_with(order, key):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")  # the key is frozen
+        cursor.execute(
+            "UPDATE orders_order SET idempotency_key = %s WHERE id = %s", [key, order.id]
+        )
+        cursor.execute("SET LOCAL session_replication_role = origin")
 
 
 def test_two_loops_send_a_wave_once(asha):
