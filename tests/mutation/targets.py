@@ -21,17 +21,25 @@ MODULES = [
 ]
 TESTS = [
     "tests/orders/test_accept.py",
+    "tests/orders/test_cancel.py",
     "tests/orders/test_confirm.py",
     "tests/orders/test_confirm_body.py",
+    "tests/orders/test_decline.py",
+    "tests/orders/test_drive.py",
     "tests/orders/test_equation.py",
     "tests/orders/test_expire.py",
     "tests/orders/test_facts.py",
+    "tests/orders/test_fail.py",
     "tests/orders/test_flag.py",
+    "tests/orders/test_give_back.py",
+    "tests/orders/test_new_code.py",
     "tests/orders/test_pricing.py",
     "tests/orders/test_quotes.py",
+    "tests/orders/test_rate.py",
     "tests/orders/test_rules.py",
     "tests/orders/test_search.py",
     "tests/orders/test_states.py",
+    "tests/orders/test_steps.py",
     "tests/orders/test_tell.py",
     "tests/orders/test_trips.py",
     "tests/orders/test_withdraw.py",
@@ -40,3 +48,8 @@ TESTS = [
     "tests/test_house.py::test_the_diagrams_of_the_architecture_are_those_of_the_machines",
     "tests/test_house.py::test_the_database_allows_the_moves_of_the_machine_and_no_other",
 ]
+
+
+def own_tests(path):
+    """The test files of a module; what happens on a trip is tested together."""
+    return f"tests/orders/test_{path.rpartition('/')[2]}", "tests/orders/test_trips.py"
