@@ -1,7 +1,7 @@
 """Confirming: one order comes into being, or the same one is given again."""
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
@@ -270,3 +270,17 @@ def test_the_loop_hears_of_a_new_order_after_the_commit(asha, django_capture_on_
             confirm(asha, wish())
         message = heard.get_message(timeout=5)
     assert (message["channel"], message["data"]) == (b"hint:loop", b"orders")
+
+
+def test_a_constraint_that_no_retry_can_meet_is_no_concurrent_request(asha):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION pg_temp.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE"
+            " EXCEPTION 'broken' USING ERRCODE = '23514', CONSTRAINT = 'another'; END $$"
+        )
+        cursor.execute(
+            "CREATE TRIGGER refuse BEFORE INSERT ON orders_order"
+            " FOR EACH ROW EXECUTE FUNCTION pg_temp.refuse()"
+        )
+    with pytest.raises(IntegrityError, match="broken"):
+        confirm(asha, wish())

@@ -57,7 +57,7 @@ def test_a_confirm_that_meets_its_own_key_in_another_place_gives_that_order(asha
     order = make_order(asha, key="key-0")
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic(durable=True):
-            as_if_confirmed_with(order, "key-1")
+            change_unseen(order, "idempotency_key", "key-1")
             racing = pool.submit(race, lambda: confirm(asha, wish(), "key-1"))
             assert wait_for_waiters(1) == 1
         (result,) = racing.result(20)
@@ -65,12 +65,26 @@ def test_a_confirm_that_meets_its_own_key_in_another_place_gives_that_order(asha
     assert Order.objects.count() == 1
 
 
-def as_if_confirmed_with(order, key):
+def test_a_confirm_whose_place_was_taken_and_is_free_again_is_to_be_sent_again(asha):
+    asha.max_active_orders = 2
+    asha.save()
+    first, order = make_order(asha), make_order(asha)
+    cancel(by_customer(asha), first.id)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic(durable=True):
+            change_unseen(order, "slot", 1)
+            racing = pool.submit(race, lambda: confirm(asha, wish(), "key-1"))
+            assert wait_for_waiters(1) == 1
+        (refusal,) = racing.result(20)
+    assert isinstance(refusal, refusals.ConcurrentRequest)
+    assert refusal.headers == {"Retry-After": "1"}
+
+
+def change_unseen(order, column, value):
+    """In the caller's transaction, as if another process were about to commit it."""
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL session_replication_role = replica")  # the key is frozen
-        cursor.execute(
-            "UPDATE orders_order SET idempotency_key = %s WHERE id = %s", [key, order.id]
-        )
+        cursor.execute("SET LOCAL session_replication_role = replica")  # both are frozen
+        cursor.execute(f"UPDATE orders_order SET {column} = %s WHERE id = %s", [value, order.id])
         cursor.execute("SET LOCAL session_replication_role = origin")
 
 
