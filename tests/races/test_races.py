@@ -5,8 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection, transaction
 
-from orders.models import Order
+from orders import refusals
+from orders.change import By
+from orders.models import Actor, Order
 from orders.verbs.accept import accept
+from orders.verbs.cancel import cancel
 from orders.verbs.confirm import confirm
 from orders.verbs.tell import Plan, tell
 from tests.people import (
@@ -69,7 +72,7 @@ def test_a_confirm_whose_place_was_taken_and_is_free_again_is_to_be_sent_again(a
     asha.max_active_orders = 2
     asha.save()
     first, order = make_order(asha), make_order(asha)
-    cancel(by_customer(asha), first.id)
+    cancel(By(Actor.CUSTOMER, asha.id), first.id)
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic(durable=True):
             change_unseen(order, "slot", 1)
