@@ -8,7 +8,7 @@ from itertools import count, groupby
 from operator import itemgetter
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from orders.change import SYSTEM, By
@@ -122,6 +122,35 @@ def refuse_facts_of(order):
         cursor.execute(
             "CREATE TRIGGER refuse BEFORE INSERT ON orders_fact FOR EACH ROW"
             f" WHEN (NEW.order_id = '{order.id}') EXECUTE FUNCTION pg_temp.refuse()"
+        )
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("refused_before", [0, 1], ids=["together", "one by one"])
+def test_a_database_that_goes_away_is_not_taken_for_a_broken_order(refused_before):
+    make_city()
+    (order,) = overdue_orders(1)
+    go_away_at_a_fact(refused_before)
+    with pytest.raises(OperationalError):
+        expire_due()
+    connection.close()
+    order.refresh_from_db()
+    assert order.status == "broadcasting"
+
+
+def go_away_at_a_fact(refused_before):
+    """The connection ends, and with it all that is temporary; before, so many refusals."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP SEQUENCE tries")
+        cursor.execute(
+            "CREATE FUNCTION pg_temp.away() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            f" IF nextval('pg_temp.tries') > {refused_before} THEN"
+            " PERFORM pg_terminate_backend(pg_backend_pid());"
+            " ELSE RAISE EXCEPTION 'broken'; END IF; RETURN NEW; END $$"
+        )
+        cursor.execute(
+            "CREATE TRIGGER away BEFORE INSERT ON orders_fact"
+            " FOR EACH ROW EXECUTE FUNCTION pg_temp.away()"
         )
 
 

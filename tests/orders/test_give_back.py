@@ -63,6 +63,8 @@ def test_only_the_fourth_give_back_of_a_truck_ends_it(asha, balu):
     give_back(balu.owner_id, trip.id)
     truck = order.trucks.get()
     assert (truck.status, truck.give_backs) == ("searching", 3)
+    trip.refresh_from_db()
+    assert trip.reason == ""
 
 
 def test_goods_on_board_do_not_go_back_and_nothing_else_is_allowed_instead(asha, balu, chitra):
