@@ -19,7 +19,7 @@ from orders.refusals import NotVerified, OfferClosed, OrderCancelled, OrderExpir
 from orders.states import TRIP_LIVE, CloseReason, OfferState, OrderStatus, TripStatus
 from transporters.fleet import look_again
 from transporters.models import Driver, Kyc, Transporter, Vehicle
-from weelo.lib.problems import NotFound, Refusal
+from weelo.lib.problems import NotFound
 from weelo.lib.retries import verb
 from weelo.lib.wire import rfc3339
 
@@ -66,10 +66,10 @@ def accept(
     vehicles again give the same trips. Raises, in this order: NotFound, NotVerified,
     OrderExpired, OrderCancelled, OfferClosed, VehicleBusy, DriverBusy, WrongVehicle, TruckTaken.
     """
-    result = _accept(captain_id, offer_id, vehicle_ids, driver_ids)
-    if isinstance(result, Refusal):
-        raise result  # the expiry that it noticed is stored: its transaction had to commit
-    return result
+    accepted = None
+    while accepted is None:  # the first time it may have found, and stored, that the time is over
+        accepted = _accept(captain_id, offer_id, vehicle_ids, driver_ids)
+    return accepted
 
 
 def _change_of_unfilled(captain_id: UUID, own: QuerySet[Offer]) -> Change | None:
@@ -93,7 +93,10 @@ def _accept(
     offer_id: UUID,
     vehicle_ids: Sequence[UUID],
     driver_ids: Sequence[UUID | None],
-) -> Accepted | Refusal:
+) -> Accepted | None:
+    """None when it stored an expiry that nobody had: what it answers is the same before and
+    after that, and a refusal would undo it.
+    """
     own = Offer.objects.filter(id=offer_id, transporter__owner_id=captain_id)
     change = _change_of_unfilled(captain_id, own)
     if change is None:
@@ -116,7 +119,7 @@ def _accept(
         read_offers([change])
         change.expire_overdue()
         change.finish()
-        return _expired()
+        return None
     _refuse_unless_it_seeks(change, offer)
     vehicles, drivers = crew_for(change, fleet, vehicle_ids, driver_ids)
     pairs = _match(change, vehicles)
@@ -146,15 +149,11 @@ def _trips_of(change: Change, fleet: Transporter, vehicle_ids: Sequence[UUID]) -
 def _refuse_unless_it_seeks(change: Change, offer: Offer) -> None:
     order = change.order
     if offer.close_reason == CloseReason.EXPIRED or order.status == OrderStatus.EXPIRED:
-        raise _expired()
+        raise OrderExpired("The order ran out before your answer arrived. Wait for the next one.")
     if offer.close_reason == CloseReason.CANCELLED or order.status == OrderStatus.CANCELLED:
         raise OrderCancelled("The customer cancelled before your answer arrived.")
     if offer.state in (OfferState.WITHDRAWN, OfferState.GIVEN_BACK):
         raise OfferClosed(f"This offer is {offer.state} and cannot be accepted any more.")
-
-
-def _expired() -> OrderExpired:
-    return OrderExpired("The order ran out before your answer arrived. Wait for the next one.")
 
 
 def _match(change: Change, vehicles: list[Vehicle]) -> list[tuple[int, TruckRequest, Vehicle]]:

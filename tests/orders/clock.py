@@ -1,5 +1,7 @@
 """Moves an order's times: time-machine does not move PostgreSQL's clock."""
 
+from contextlib import contextmanager
+
 from django.db import connection, transaction
 
 
@@ -19,8 +21,23 @@ def made_before(order, seconds):
 
 
 def _set(order, columns, seconds):
-    """What was agreed is frozen by a trigger, which has to stand aside for it."""
+    with without_triggers() as cursor:
+        cursor.execute(f"UPDATE orders_order SET {columns} WHERE id = %s", [seconds, order.id])
+
+
+def waiting(trip, minutes):
+    """As if the trip's truck had come to the pickup so many minutes ago."""
+    with without_triggers() as cursor:
+        cursor.execute(
+            "UPDATE orders_trip SET at_pickup_at = now() - make_interval(secs => %s) WHERE id = %s",
+            [minutes * 60, trip.id],
+        )
+
+
+@contextmanager
+def without_triggers():
+    """A cursor for which the triggers stand aside: what was agreed is frozen by them."""
     with transaction.atomic(savepoint=True), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
-        cursor.execute(f"UPDATE orders_order SET {columns} WHERE id = %s", [seconds, order.id])
+        yield cursor
         cursor.execute("SET LOCAL session_replication_role = origin")

@@ -242,6 +242,21 @@ def test_who_declined_an_order_that_ran_out_hears_that_it_did(asha, balu):
         accept(balu.owner_id, offer.id, vehicle_ids(balu))
 
 
+def test_a_further_accept_past_the_deadline_is_answered_alike_before_and_after_it_is_stored(
+    asha, balu
+):
+    order = make_order(asha, trucks=2)
+    (offer,) = tell_them(order, [balu])
+    make_vehicle(balu)
+    one, other = vehicle_ids(balu)
+    accept(balu.owner_id, offer.id, [one])
+    overdue(order)
+    for _ in ("it stores the expiry", "it is stored"):
+        with pytest.raises(refusals.TruckTaken):
+            accept(balu.owner_id, offer.id, [other])
+        assert order.trucks.filter(status="expired").count() == 1
+
+
 def test_a_cancelled_order_cannot_be_accepted(asha, balu):
     order = make_order(asha)
     (offer,) = tell_them(order, [balu])
