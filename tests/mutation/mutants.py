@@ -57,8 +57,9 @@ def span(source, node):
 
 
 def is_log(call):
-    owner = getattr(call.func, "value", None)
-    return isinstance(owner, ast.Name) and owner.id == "log"
+    """Whether it is `log.info(…)` or the like, or the `_log(…)` of a module."""
+    owner = getattr(call.func, "value", call.func)
+    return isinstance(owner, ast.Name) and owner.id in ("log", "_log")
 
 
 def spans_apart(source, tree):
@@ -138,6 +139,8 @@ def shown(source, text):
     lines, others = source.splitlines(), text.splitlines()
     changes = SequenceMatcher(None, lines, others, autojunk=False).get_opcodes()
     _, start, end, other, other_end = next(change for change in changes if change[0] != "equal")
+    while start + 1 < end and not lines[start]:
+        start += 1
     return {
         "line": start + 1,
         "before": "".join(lines[start:end][:1]).strip(),

@@ -15,17 +15,19 @@ EXPLAINED = Path(__file__).with_name("explained.toml")
 HEAD = """# Mutation testing
 
 Would the tests notice if the heart were a little wrong? Each *mutant* is one of these modules with
-one small change: an operator, a number, a word, a condition turned round, a decorator or an
-argument taken away (the operators of mutmut 2), or one call or refusal left out (our own). A mutant
-is *killed* when a test fails, or when nothing comes to an end. The tests that reach a changed line
-run on it, up to a budget of seconds, so that a score is a lower bound; whoever killed must pass on
-the module as it is. `make mutate` repeats all of it; the goal is 90 %.
+one small change: an operator, a number, a word, a condition turned round, a decorator taken away
+(the operators of mutmut 2), or one call or refusal left out (our own). It is *killed* when a test
+fails or never ends. `make mutate` repeats all of it; the goal is 90 %.
 
-mutmut 3 leaves decorated functions alone (every verb is one) and data outside of functions (every
-machine), so mutmut 2 makes the mutants; it lives in `.build/mutate-venv`, apart from `.venv`.
-
-Counted apart and not run, since no test should hold them: mutants inside log calls, in the sentence
-of a refusal (its code and fields are counted), and in types. Docstrings are not mutated.
+- A mutant meets the tests that reach its line: the module's own, and of the others short ones, up
+  to a budget of seconds. So a score is a lower bound: a longer test may kill a survivor.
+- Races run only where no other test gets to, and have to fail twice: their waits run out on a
+  loaded machine. Whoever killed has to pass on the module as it is, in the same database.
+- Counted apart and not run, since no test should hold them: mutants inside log calls, in the
+  sentence of a refusal (its code and fields do count), and in types. Docstrings are not mutated.
+- A survivor *killed since* met its new test alone, after the run; the score does not count it.
+- mutmut 3 leaves decorated functions alone (every verb is one) and data outside of functions (every
+  machine), so mutmut 2 makes the mutants; it lives in `.build/mutate-venv`, apart from `.venv`.
 
 """
 
@@ -69,7 +71,9 @@ def table(results):
         counts["took_s"] = found["took_s"]
         total += counts
         lines.append(row(f"`{found['path']}`", counts))
-    return "\n".join([*lines, row("all", total), ""])
+    run = {found["path"] for found in results}
+    missing = [f"| `{path}` | not run | | | | | |" for path in targets.MODULES if path not in run]
+    return "\n".join([*lines, *missing, row("all that were run", total), ""])
 
 
 def row(name, counts):

@@ -41,6 +41,7 @@ TESTS = [
     "tests/orders/test_states.py",
     "tests/orders/test_steps.py",
     "tests/orders/test_tell.py",
+    "tests/orders/test_transactions.py",
     "tests/orders/test_trips.py",
     "tests/orders/test_withdraw.py",
     "tests/races/test_races.py",
@@ -52,4 +53,5 @@ TESTS = [
 
 def own_tests(path):
     """The test files of a module; what happens on a trip is tested together."""
-    return f"tests/orders/test_{path.rpartition('/')[2]}", "tests/orders/test_trips.py"
+    own = f"test_{path.rpartition('/')[2]}"
+    return tuple(f"tests/orders/{name}" for name in (own, "test_transactions.py", "test_trips.py"))
