@@ -7,7 +7,7 @@ as the product writes it; triggers stand aside, since a copy of what the rules l
 from django.db import connection, transaction
 
 _MOST_AT_ONCE = 50_000
-_NEW_ID = {"id": "gen_random_uuid()"}
+_NEW_ID = {"id": "uuidv7()"}
 
 
 def plant(order, number, *, created):
@@ -33,7 +33,7 @@ def _plant(order, numbers, created):
         cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute(
             "CREATE TEMP TABLE copy ON COMMIT DROP AS"
-            " SELECT n, gen_random_uuid() AS order_id, gen_random_uuid() AS customer_id"
+            " SELECT n, uuidv7() AS order_id, gen_random_uuid() AS customer_id"
             " FROM generate_series(%s, %s) n",
             [numbers[0], numbers[-1]],
         )

@@ -59,7 +59,7 @@ def authenticate_token(token: str) -> Session | None:
         return None
     # The transporter by its name only: accounts knows nothing of the floors above.
     found = _live().select_related("user__transporter").filter(pk=session_id)
-    return found.first()
+    return next(iter(found), None)
 
 
 def session_is_live(session_id: UUID) -> bool:
