@@ -11,7 +11,7 @@ from transporters.vehicles import plain_registration
 from weelo.accounts.models import User
 from weelo.accounts.phones import BadPhone, e164
 
-_SHORTEST_ID = 6  # hex digits; lists show the first eight
+_SHORTEST_ID = 6  # hex digits; lists show the first twelve
 _HEX = re.compile(r"[0-9a-f]+")
 
 

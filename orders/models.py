@@ -28,6 +28,7 @@ from orders.states import (
 )
 from transporters.models import Driver, Transporter, Vehicle
 from weelo.cities.models import City, RateCard, VehicleType
+from weelo.lib.ids import short_id
 
 __all__ = [
     "Actor",
@@ -173,7 +174,7 @@ class Order(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"order {str(self.id)[:8]}"
+        return f"order {short_id(self.id)}"
 
     def is_seeking(self, now: datetime) -> bool:
         """Whether a truck is still wanted at `now` (aware, the database's clock)."""
@@ -269,7 +270,7 @@ class Offer(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"offer {str(self.id)[:8]}"
+        return f"offer {short_id(self.id)}"
 
 
 class Trip(models.Model):
@@ -349,4 +350,4 @@ class Trip(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"trip {str(self.id)[:8]}"
+        return f"trip {short_id(self.id)}"

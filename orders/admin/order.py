@@ -15,6 +15,7 @@ from orders.models import Dispute, Fact, Offer, Order, Trip, TruckRequest
 from orders.states import ORDER_ACTIVE, OrderStatus
 from orders.trucks import held_trips, status_at
 from weelo.lib.admin import ModelAdmin
+from weelo.lib.ids import short_id
 
 
 class Which(admin.SimpleListFilter):
@@ -147,7 +148,7 @@ class OrderAdmin(Page):
 
     @admin.display(description="order", ordering="id")
     def short(self, order: Order) -> str:
-        return str(order.id)[:8]
+        return short_id(order.id)
 
     @admin.display(description="status", ordering="status")
     def shown_status(self, order: Order) -> str:

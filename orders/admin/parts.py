@@ -7,6 +7,7 @@ from django.http import HttpRequest
 
 from orders.admin.page import Page, link, rupees, span, who_drives
 from orders.models import Dispute, Fact, Offer, Rating, Trip, TruckRequest, Wave
+from weelo.lib.ids import short_id
 
 
 @admin.register(TruckRequest)
@@ -74,7 +75,7 @@ class TripAdmin(Page):
 
     @admin.display(description="trip", ordering="id")
     def short(self, trip: Trip) -> str:
-        return str(trip.id)[:8]
+        return short_id(trip.id)
 
     @admin.display(description="driver")
     def who(self, trip: Trip) -> str:

@@ -27,6 +27,7 @@ from tests.people import (
     vehicle_ids,
 )
 from weelo.accounts.models import SmsMessage, User
+from weelo.lib.ids import short_id
 
 MODELS = (Order, TruckRequest, Offer, Trip, Wave, Fact, Rating, Dispute)
 
@@ -85,7 +86,7 @@ def drive(trip, *statuses):
 def test_the_list_of_orders_tells_what_a_dispatcher_needs(desk, trip, asha):
     Trip.objects.update(flagged="NOT_MOVING")
     page = desk.get(list_of(Order)).content.decode()
-    for shown in (str(trip.order_id)[:8], "Filled", "Asha +919000000001", "1 of 1", "NOT_MOVING"):
+    for shown in (short_id(trip.order_id), "Filled", "Asha +919000000001", "1 of 1", "NOT_MOVING"):
         assert shown in page
     assert "2 captains within 5 km" in page
 
@@ -126,7 +127,7 @@ def test_an_order_is_found_by_what_a_caller_can_read_out(desk, trip, asha, balu)
     spaced = f"{registration[:4]}-{registration[4:].lower()}"
     for words in (ASHA, "90000 00001", BALU, registration, spaced, trip.order_id, trip.id):
         assert found(desk, Order, q=words) == [trip.order], words
-    assert found(desk, Order, q=str(trip.order_id)[:8]) == [trip.order]
+    assert found(desk, Order, q=short_id(trip.order_id)) == [trip.order]
     assert found(desk, Trip, q=registration) == [trip]
     assert len(found(desk, Offer, q=BALU)) == 2
     for words in ("KA99ZZ9999", "+919999999999", "nobody", "%25"):

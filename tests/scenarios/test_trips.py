@@ -29,6 +29,7 @@ from tests.races.racing import end_waiting, race_for
 from tests.scenarios.story import WAY, drive, heard, names, new_customer, win
 from weelo.events.models import Stream
 from weelo.lib.clock import database_now
+from weelo.lib.ids import short_id
 
 at_once = pytest.mark.django_db(transaction=True)
 
@@ -200,15 +201,15 @@ def test_16_a_dispatcher_sees_a_captain_who_accepted_and_never_moves(asha, balu,
     trip = win(order, balu, driver=driver)
     Trip.objects.update(won_at=trip.won_at - timedelta(minutes=47))
     orders = desk.get(reverse("admin:orders_order_changelist")).content.decode()
-    for shown in (str(order.id)[:8], "Filled", "Asha +919000000001", "1 of 1"):
+    for shown in (short_id(order.id), "Filled", "Asha +919000000001", "1 of 1"):
         assert shown in orders
     listed = desk.get(reverse("admin:orders_trip_changelist"), {"status__exact": "assigned"})
     page = listed.content.decode()
-    for shown in (str(trip.id)[:8], "Assigned", trip.vehicle.registration, "Dinesh", "47 min"):
+    for shown in (short_id(trip.id), "Assigned", trip.vehicle.registration, "Dinesh", "47 min"):
         assert shown in page
     drive(trip, "at_pickup")
     listed = desk.get(reverse("admin:orders_trip_changelist"), {"status__exact": "assigned"})
-    assert str(trip.id)[:8] not in listed.content.decode()
+    assert short_id(trip.id) not in listed.content.decode()
 
 
 # --- 32: steps --------------------------------------------------------------------------------
