@@ -88,6 +88,7 @@ many = settings(
 
 @many
 @example(cloud=(Point(0.0, 180.0), 500, [Point(0.0, -180.0), Point(0.0, 180.0)]), limit=3)
+@example(cloud=(Point(0.0, 179.99999999999997), 500, [Point(0.0, -180.0)]), limit=1)
 @example(cloud=(Point(5e-324, -5e-324), 500, [Point(0.0, 0.0)]), limit=3)
 @given(cloud=clouds(), limit=st.integers(1, 12))
 def test_redis_answers_as_brute_force_would(fleets, cloud, limit):

@@ -194,7 +194,9 @@ def _groups(groups: Iterable[Collection[Member]]) -> list[str | int]:
 
 
 def _lng(lng: float) -> float:
-    """Redis takes 180° but files it beyond its last cell, where no search looks."""
+    """Redis takes 180°, and what its cells round up to it, but files it beyond its last cell,
+    where no search looks. Points are kept to seven decimals, a centimetre."""
+    lng = round(lng, 7)
     return -180.0 if lng >= 180.0 else lng
 
 
