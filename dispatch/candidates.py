@@ -16,8 +16,8 @@ from transporters.presence import Seen
 
 _TRANSPORTERS = """
 SELECT t.id AS transporter_id, t.owner_id, t.kyc_status = 'verified' AS is_verified,
-       t.is_online AND u.is_active AS is_online, t.last_won_at, t.online_changed_at AS online_at,
-       told.state AS offer, p.lat, p.lng, p.at,
+       t.is_online AND u.is_active AS is_online, t.last_won_at, t.woken_at,
+       t.online_changed_at AS online_at, told.state AS offer, p.lat, p.lng, p.at,
        (SELECT count(*) FROM orders_offer open
         JOIN orders_order o ON o.id = open.order_id
         WHERE open.transporter_id = t.id AND open.state = 'open'

@@ -1,7 +1,8 @@
-"""The dispatch loop: expires, sends waves, sends SMS. Two or more copies may run.
+"""The dispatch loop: expires, sends waves, SMS and pushes. Two or more copies may run.
 
-It looks every 250 ms, and at once when a hint comes; nothing hangs on the hint. Two threads: what
-waits for others (an SMS gateway) or takes its time (reconciliation) delays no wave.
+It looks every 250 ms, and at once when a hint comes; nothing hangs on the hint. Three threads:
+what waits for others (an SMS gateway, FCM) or takes its time (reconciliation) delays no wave, and
+neither of those two the other.
 """
 
 import threading
@@ -22,7 +23,9 @@ from dispatch.reconcile import reconcile
 from orders.verbs.expire import expire_due
 from orders.verbs.flag import flag_due
 from transporters import presence
+from transporters.waking import wake_silent
 from weelo.accounts import sms
+from weelo.events import push
 from weelo.lib.away import database_is_away
 from weelo.lib.redis import RedisAway, guarded
 
@@ -32,6 +35,7 @@ LOOK_EVERY_S = 0.25
 BEAT_EVERY_S = 2.0
 REFILL_EVERY_S = 5.0
 FLAGS_EVERY_S = 5.0
+WAKE_EVERY_S = 5.0
 ONCE_S = float("inf")
 FAILED_AGAIN_S = 5.0
 # Of overdue orders at a time, so that a stop comes through within a second.
@@ -173,11 +177,11 @@ class Worker:
         self._stop.wait(self._away_s)
 
 
-class Chores(threading.Thread):
-    """The second thread. Whatever ends it ends the other one too."""
+class Beside(threading.Thread):
+    """A thread beside the first. Whatever ends it ends the others too."""
 
-    def __init__(self, worker: Worker, stop: threading.Event) -> None:
-        super().__init__(name="chores", daemon=True)
+    def __init__(self, name: str, worker: Worker, stop: threading.Event) -> None:
+        super().__init__(name=name, daemon=True)
         self._worker, self._stop_all = worker, stop
         self.ended_well = False
 
@@ -206,21 +210,32 @@ def chores() -> list[Duty]:
         Duty("sms", sms.send_due),
         Duty("refill", _refill, REFILL_EVERY_S),
         Duty("flags", flag_due, FLAGS_EVERY_S),
+        Duty("wake", wake_silent, WAKE_EVERY_S),
     ]
 
 
+def pushes() -> list[Duty]:
+    """What waits for FCM."""
+    return [Duty("pushes", push.send_due)]
+
+
 def run(stop: threading.Event) -> bool:
-    """Run both threads until `stop` is set; False when one of them ended by a fault."""
-    second = Chores(Worker(chores(), stop), stop)
-    second.start()
+    """Run all threads until `stop` is set; False when one of them ended by a fault."""
+    beside = [
+        Beside(name, Worker(duties, stop), stop)
+        for name, duties in (("chores", chores()), ("pushes", pushes()))
+    ]
+    for thread in beside:
+        thread.start()
     log.info("dispatch started")
     try:
         Worker(dispatch_duties(stop), stop).run()
     finally:
         stop.set()
-        second.join(timeout=1.0)
+        for thread in beside:
+            thread.join(timeout=1.0)
     log.info("dispatch stopped")
-    return second.ended_well or second.is_alive()
+    return all(thread.ended_well or thread.is_alive() for thread in beside)
 
 
 def _quietly(do: Callable[[str], object], name: str) -> int:

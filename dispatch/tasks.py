@@ -4,6 +4,7 @@ from celery import shared_task
 from django.conf import settings
 
 from dispatch import reconcile as reconciliation
+from dispatch import trim as trimming
 from dispatch.heartbeat import beat
 from orders.verbs.expire import expire_due
 
@@ -20,3 +21,9 @@ def sweep() -> None:
     """Expire what is overdue, should no loop run."""
     beat("beat")
     expire_due()
+
+
+@shared_task(ignore_result=True, expires=settings.TRIM_EVERY)
+def trim() -> None:
+    """Delete messages, pushes and decisions that are past their age."""
+    trimming.trim()

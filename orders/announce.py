@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -17,6 +18,14 @@ from weelo.lib.wire import rfc3339
 
 if TYPE_CHECKING:
     from orders.change import Change
+
+# What a sleeping phone is woken for. An offer is worth it while the order seeks; the rest for as
+# long as somebody may look at the phone again and wonder.
+PUSHED = {
+    Role.CAPTAIN: {"new_broadcast", "order_cancelled"},
+    Role.CUSTOMER: {"truck_assigned", "trip_changed", "order_expired", "order_completed"},
+}
+PUSH_TTL = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -70,8 +79,10 @@ def announce(change: "Change") -> list[Message]:
 
 
 def _message(change: "Change", user_id: UUID, role: Role, name: str, data: Payload) -> Message:
-    order = change.order
-    return Message(user_id, role, name, data, order_id=order.id, order_version=order.version)
+    order, until = change.order, None
+    if name in PUSHED[role]:
+        until = order.expires_at if name == "new_broadcast" else change.now + PUSH_TTL
+    return Message(user_id, role, name, data, order.id, order.version, push_until=until)
 
 
 def _to_customer(change: "Change", name: str, data: Payload) -> Message:

@@ -12,6 +12,7 @@ from uuid import UUID
 import structlog
 from django.db import connection
 
+from orders.announce import PUSH_TTL
 from weelo.events.deliver import deliver_selected
 
 _WRITE = """
@@ -76,7 +77,8 @@ WITH alike AS (
     WHERE id = ANY(%(ids)s)
 )
 SELECT customer_id AS user_id, 'customer' AS role, name, id AS order_id,
-       version AS order_version, data, place
+       version AS order_version, data,
+       CASE WHEN name = 'order_expired' THEN %(push_until)s::timestamptz END AS push_until, place
 FROM ran_out CROSS JOIN LATERAL (VALUES
     (1, 'trucks_remaining_update',
         counted || deadline || jsonb_build_object('order_id', id, 'trucks', lines)),
@@ -86,7 +88,8 @@ FROM ran_out CROSS JOIN LATERAL (VALUES
 ) AS message (place, name, data)
 UNION ALL
 SELECT fleet.owner_id, 'captain', 'broadcast_dismissed', ran_out.id, version,
-       jsonb_build_object('offer_id', offer.id, 'order_id', ran_out.id, 'reason', 'EXPIRED'), 0
+       jsonb_build_object('offer_id', offer.id, 'order_id', ran_out.id, 'reason', 'EXPIRED'),
+       NULL, 0
 FROM ran_out JOIN orders_offer offer ON offer.order_id = ran_out.id
 JOIN transporters_transporter fleet ON fleet.id = offer.transporter_id
 WHERE offer.state = 'accepted' OR (offer.state, offer.close_reason) = ('closed', 'EXPIRED')
@@ -98,7 +101,7 @@ def expire(ids: Sequence[UUID], now: datetime) -> None:
     each is overdue, seeks, and has no truck won.
     """
     request_id = structlog.contextvars.get_contextvars().get("request_id", "")
-    values = {"ids": list(ids), "now": now, "request_id": request_id}
+    values = {"ids": list(ids), "now": now, "request_id": request_id, "push_until": now + PUSH_TTL}
     with connection.cursor() as cursor:
         cursor.execute(_WRITE, values)
     deliver_selected(_TELL, values)

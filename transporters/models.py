@@ -38,6 +38,9 @@ class Transporter(models.Model):
     last_won_at = models.DateTimeField(
         null=True, blank=True, help_text="Start of idleness: the longest idle ranks first."
     )
+    woken_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a push last asked the silent captain for a position."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

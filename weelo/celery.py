@@ -26,6 +26,11 @@ app.conf.update(
             "schedule": settings.SWEEP_EVERY,
             "options": {"expires": settings.SWEEP_EVERY},
         },
+        "trim": {
+            "task": "dispatch.tasks.trim",
+            "schedule": settings.TRIM_EVERY,
+            "options": {"expires": settings.TRIM_EVERY},
+        },
     },
     beat_schedule_filename=str(settings.DATA / "beat"),
     # A frozen Redis must not hold beat or a worker for ever.

@@ -162,6 +162,7 @@ CELERY_TASK_DEFAULT_QUEUE = "weelo"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 RECONCILE_EVERY = env.whole("RECONCILE_EVERY", 120, "Seconds between reconciliations.", least=1)
+TRIM_EVERY = env.whole("TRIM_EVERY", 300, "Seconds between deletions of old rows.", least=1)
 SWEEP_EVERY = env.whole("SWEEP_EVERY", 10, "Seconds between Celery's expiry sweeps.", least=1)
 
 # --- The rules of dispatch that are settings ----------------------------------------------
@@ -179,6 +180,11 @@ PICKUP_SLA = timedelta(
 )
 POSITION_TTL = timedelta(
     seconds=env.whole("POSITION_TTL", 300, "Seconds after which a position is stale.", least=5)
+)
+WAKE_AFTER = timedelta(
+    seconds=env.whole(
+        "WAKE_AFTER", 240, "Seconds of silence after which an online captain is woken.", least=1
+    )
 )
 QUOTE_TTL = timedelta(seconds=env.whole("QUOTE_TTL", 300, "Seconds a quote holds.", least=1))
 ROAD_FACTOR = env.number(
@@ -235,6 +241,13 @@ SMS_DLT_DROP_TEMPLATE_ID = env.text(
     "SMS_DLT_DROP_TEMPLATE_ID", "", "India's DLT template id for the receiver's drop code."
 )
 FIREBASE_PROJECT = env.text("FIREBASE_PROJECT", "", "Firebase project of phone sign-in.")
+FCM_CREDENTIALS = env.text(
+    "FCM_CREDENTIALS",
+    "",
+    "Sender of pushes: a service account, as JSON or path; empty: logged.",
+    secret=True,
+)
+FCM_URL = env.text("FCM_URL", "https://fcm.googleapis.com", "Where pushes are sent.")
 
 # --- Django ----------------------------------------------------------------------------------
 

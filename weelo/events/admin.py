@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from weelo.events.models import Ack, Event, Stream
+from weelo.events.models import Ack, Event, Push, Stream
 from weelo.lib.admin import ReadOnly
 from weelo.lib.wire import encode
 
@@ -70,3 +70,26 @@ class AckAdmin(ReadOnly):
 
     def behind(self, ack: Ack) -> int:
         return ack.stream.head - ack.seq
+
+
+@admin.register(Push)
+class PushAdmin(ReadOnly):
+    """One push to one device a line, the newest first: when, what, and how it ended."""
+
+    list_display = ("made_at", "person", "type", "order_id", "tries", "ended", "error")
+    list_filter = ("outcome", "made_at")
+    list_select_related = ("device__session__user",)
+    search_fields = ("device__session__user__phone", "device__session__user__name", "=order_id")
+    search_help_text = "Phone, name or order id"
+    ordering = ("-id",)
+
+    @admin.display(ordering="device__session__user__phone")
+    def person(self, push: Push) -> str:
+        return str(push.device.session.user)
+
+    def type(self, push: Push) -> str:
+        return str(push.data.get("type", ""))
+
+    @admin.display(ordering="outcome")
+    def ended(self, push: Push) -> str:
+        return push.get_outcome_display() or "Waits"

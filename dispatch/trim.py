@@ -1,0 +1,50 @@
+"""Forgets what nobody asks for any more: messages, pushes and the decision log, by age."""
+
+from datetime import timedelta
+
+import structlog
+from django.db import connection
+
+from weelo.lib.retries import verb
+
+log = structlog.get_logger(__name__)
+
+# Table and the column of its age, and how long a row is kept. A phone that was away for longer
+# than its messages are kept gets a snapshot.
+KEPT = {
+    ("events_event", "at"): timedelta(hours=24),
+    ("events_push", "made_at"): timedelta(hours=24),
+    ("orders_wave", "at"): timedelta(days=30),
+}
+BATCH = 5_000
+MOST_BATCHES = 40
+
+
+def trim() -> dict[str, int]:
+    """Delete what is older than `KEPT`, oldest first, in transactions of 5,000 rows; how many.
+
+    At most 200,000 rows of a table: the rest goes next time.
+    """
+    gone = {}
+    for (table, column), kept in KEPT.items():
+        gone[table] = 0
+        for _ in range(MOST_BATCHES):
+            rows = _delete(table, column, kept)
+            gone[table] += rows
+            if rows < BATCH:
+                break
+    if any(gone.values()):
+        log.info("old rows trimmed", **gone)
+    return gone
+
+
+@verb
+def _delete(table: str, column: str, kept: timedelta) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table}"  # noqa: S608
+            f" WHERE {column} < statement_timestamp() - make_interval(secs => %s)"
+            f" ORDER BY {column}, id LIMIT %s)",
+            [kept.total_seconds(), BATCH],
+        )
+        return int(cursor.rowcount)
