@@ -1,4 +1,4 @@
-"""Forgets what nobody asks for any more: messages, pushes and the decision log, by age."""
+"""Forgets what nobody asks for any more: messages, pushes, the decision log, old positions."""
 
 from datetime import timedelta
 
@@ -15,6 +15,7 @@ KEPT = {
     ("events_event", "at"): timedelta(hours=24),
     ("events_push", "made_at"): timedelta(hours=24),
     ("orders_wave", "at"): timedelta(days=30),
+    ("transporters_positionhistory", "at"): timedelta(days=30),
 }
 BATCH = 5_000
 MOST_BATCHES = 40

@@ -23,7 +23,7 @@ def orders_for(term: str) -> QuerySet[Order]:
     the order of the trip.
     """
     wanted = Q(pk__in=[])
-    if span := _ids_starting_with(term):
+    if span := ids_starting_with(term):
         wanted |= Q(id__range=span) | Q(id__in=_order_ids(Q(id__range=span)))
     if user_ids := _users(term):
         driven = Q(transporter__owner__in=user_ids) | Q(driver__user__in=user_ids)
@@ -37,7 +37,7 @@ def _order_ids(trips: Q) -> QuerySet[Trip, UUID]:
     return Trip.objects.filter(trips).values_list("order_id", flat=True)
 
 
-def _ids_starting_with(term: str) -> tuple[UUID, UUID] | None:
+def ids_starting_with(term: str) -> tuple[UUID, UUID] | None:
     """The least and the greatest id with this start, or None when it is not one."""
     digits = term.strip().lower().replace("-", "")
     if not _SHORTEST_ID <= len(digits) <= 32 or not _HEX.fullmatch(digits):
