@@ -25,7 +25,7 @@ from orders.verbs.flag import flag_due
 from transporters import presence
 from transporters.waking import wake_silent
 from weelo.accounts import sms
-from weelo.events import push
+from weelo.events import push, push_backends
 from weelo.lib.away import database_is_away
 from weelo.lib.redis import RedisAway, guarded
 
@@ -216,7 +216,7 @@ def chores() -> list[Duty]:
 
 def pushes() -> list[Duty]:
     """What waits for FCM."""
-    return [Duty("pushes", push.send_due)]
+    return [Duty("fcm", push_backends.get_ready, ONCE_S), Duty("pushes", push.send_due)]
 
 
 def run(stop: threading.Event) -> bool:

@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 from websockets.sync.client import connect
 
+from tests.contract.frames import validate_frame
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -155,7 +157,7 @@ class Ear:
     """A socket that was welcomed; keeps every frame it hears."""
 
     def __init__(self, phone, role, epoch, after):
-        token = phone.session["access"]
+        token, self.role = phone.session["access"], role
         self.ws = connect(
             f"{phone.session['socket_url']}/ws/{role}/",
             additional_headers={"Authorization": f"Bearer {token}"},
@@ -169,10 +171,13 @@ class Ear:
         self.events = []
 
     def say(self, **frame):
+        validate_frame(self.role, "receive", frame)
         self.ws.send(json.dumps(frame))
 
     def next(self, seconds=10):
-        return json.loads(self.ws.recv(timeout=seconds))
+        frame = json.loads(self.ws.recv(timeout=seconds))
+        validate_frame(self.role, "send", frame)
+        return frame
 
     def hear(self, name, seconds=10):
         """The data of the next event of this name; others on the way are kept too."""

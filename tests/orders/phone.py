@@ -2,6 +2,8 @@
 
 import json
 
+from tests.contract.frames import validate_frame
+from weelo.events.mailbox import event_frame
 from weelo.events.models import Event, Stream
 from weelo.lib.wire import encode
 
@@ -21,8 +23,14 @@ def head(user, role):
 
 
 def events_after(user, role, seq):
-    events = Event.objects.filter(stream__user=user, stream__role=role, seq__gt=seq)
-    return list(events.order_by("seq"))
+    """What the person was told since, each as docs/asyncapi.yaml has it."""
+    told = Event.objects.filter(stream__user=user, stream__role=role, seq__gt=seq)
+    events = list(told.order_by("seq"))
+    columns = ("seq", "name", "at", "order_id", "order_version")
+    for event in events:
+        row = [getattr(event, name) for name in columns]
+        validate_frame(role, "send", json.loads(event_frame([*row, encode(event.data)])))
+    return events
 
 
 class CustomerPhone:

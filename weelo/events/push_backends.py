@@ -57,6 +57,16 @@ def is_ready() -> bool:
     return not settings.FCM_CREDENTIALS or not breaker.is_open
 
 
+def get_ready() -> int:
+    """Load the client and read the credentials, so that the first push waits for neither.
+
+    Raises ValueError for credentials that are none.
+    """
+    if settings.FCM_CREDENTIALS:
+        _app()
+    return 0
+
+
 def send(letters: Sequence[Letter]) -> list[Answer]:
     """Send at most 50 at once, each with an answer at its place. Raises nothing."""
     if not settings.FCM_CREDENTIALS:
