@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from dispatch import programs
+from tests.ports import two_free_ports
 from weelo.lib import embedded
 from weelo.lib.supervisor import Program, Supervisor
 
@@ -273,16 +273,3 @@ def own_redis():
                     client.flushdb()
                 return
     raise AssertionError("More sites at once than Redis databases.")
-
-
-def two_free_ports():
-    """The first of two neighbouring ports that nobody listens on."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
-            return port

@@ -10,10 +10,9 @@ from dataclasses import asdict, dataclass
 from functools import cache
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views.decorators.csrf import csrf_exempt
 
 from weelo.lib import problems
-from weelo.lib.problems import Refusal
+from weelo.lib.problems import Refusal, only_read
 
 
 @dataclass(frozen=True)
@@ -85,11 +84,9 @@ def pages() -> Mapping[str, tuple[Page, ...]]:
     return {code: tuple(ways) for code, ways in sorted(found.items())}
 
 
-@csrf_exempt  # here and below: the refusal of a POST is JSON too
+@only_read
 def show(request: HttpRequest, code: str) -> HttpResponse:
     """GET /api/problems/<code>"""
-    if request.method not in ("GET", "HEAD"):
-        return _only_read(request)
     ways = pages().get(code)
     if ways is None:
         return problems.response(
@@ -99,22 +96,14 @@ def show(request: HttpRequest, code: str) -> HttpResponse:
     return JsonResponse({**first, "also": others} if others else first)
 
 
-@csrf_exempt
-def index(request: HttpRequest) -> HttpResponse:
+@only_read
+def index(_request: HttpRequest) -> HttpResponse:
     """GET /api/problems/: every code with its title and page."""
-    if request.method not in ("GET", "HEAD"):
-        return _only_read(request)
     listed = [
         {"code": code, "status": ways[0].status, "title": ways[0].title, "page": _path(code)}
         for code, ways in pages().items()
     ]
     return JsonResponse({"problems": listed})
-
-
-def _only_read(request: HttpRequest) -> HttpResponse:
-    answer = problems.response(request, "METHOD_NOT_ALLOWED", 405, "This page is only read.")
-    answer["Allow"] = "GET, HEAD"
-    return answer
 
 
 def _path(code: str) -> str:

@@ -7,7 +7,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from weelo import health, problem_pages
+from weelo import health, problem_pages, realtime_page
 from weelo.lib import problems
 
 admin.site.site_header = admin.site.site_title = "Weelo"
@@ -39,6 +39,8 @@ urlpatterns = [
     path("api/v1/", include(v1)),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema")),
+    path("api/realtime/", realtime_page.show),
+    path("api/realtime/asyncapi.yaml", realtime_page.raw, name="asyncapi"),
     path("api/problems/", problem_pages.index),
     path("api/problems/<str:code>", problem_pages.show),
     re_path(r"^api/", unrouted),

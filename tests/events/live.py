@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.contract.frames import validate_frame
+from tests.ports import two_free_ports
 from weelo.accounts import tokens
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +27,7 @@ class Live:
     """One live service over the test's own database."""
 
     def __init__(self, folder, *, database_host=None, **environment):
-        self.port = free_port()
+        self.port = two_free_ports()
         self.url = f"ws://127.0.0.1:{self.port}"
         self.log = folder / f"live-{self.port}.log"
         known = connection.settings_dict
@@ -151,9 +151,3 @@ class Phone:
 
     def close(self):
         self._connection.close()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -4,7 +4,6 @@ import json
 import os
 import pty
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import two_free_ports
 from weelo.lib import embedded
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,22 +134,9 @@ def program(start, kind, word):
     return None
 
 
-def free_port():
-    """A port whose successor is free as well."""
-    while True:
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
-            try:
-                two.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
-            return port
-
-
 @contextmanager
 def started(data, **options):
-    start = Start(data, free_port(), **options)
+    start = Start(data, two_free_ports(), **options)
     try:
         yield start
     finally:
@@ -264,7 +251,7 @@ def test_a_killed_supervisor_leaves_no_process_behind_and_the_next_start_works(d
 
 def test_a_closed_terminal_stops_everything(data):
     terminal, inside = pty.openpty()
-    start = Start(data, free_port(), stdout=inside)
+    start = Start(data, two_free_ports(), stdout=inside)
     os.close(inside)
     try:
         while b"stop " not in os.read(terminal, 65536):
@@ -278,7 +265,7 @@ def test_a_closed_terminal_stops_everything(data):
 
 
 def test_a_signal_during_the_start_ends_it(tmp_path):
-    start = Start(tmp_path / ".data", free_port())
+    start = Start(tmp_path / ".data", two_free_ports())
     eventually(lambda: "✓ servers" in start.output, READY_S)
     family = start.family()
     start.process.terminate()
@@ -291,7 +278,7 @@ def test_a_step_that_fails_shows_the_end_of_its_log_and_what_to_do(tmp_path):
         "DATABASE_URL": "postgresql://weelo@127.0.0.1:1/weelo",
         "REDIS_URL": "redis://127.0.0.1:1/0",
     }
-    start = Start(tmp_path / ".data", free_port(), **nowhere)
+    start = Start(tmp_path / ".data", two_free_ports(), **nowhere)
     assert start.ends() == 1
     assert "The database could not be prepared (exit code 1). The end of its log:" in start.output
     assert "port 1 failed" in start.output
@@ -306,6 +293,6 @@ def test_production_is_refused(tmp_path):
         "DATABASE_URL": "postgresql://weelo@127.0.0.1:1/weelo",
         "REDIS_URL": "redis://127.0.0.1:1/0",
     }
-    start = Start(tmp_path / ".data", free_port(), **production)
+    start = Start(tmp_path / ".data", two_free_ports(), **production)
     assert start.ends() == 1
     assert "production" in start.output

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,22 +14,9 @@ import httpx
 from websockets.sync.client import connect
 
 from tests.contract.frames import validate_frame
+from tests.ports import two_free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def free_ports():
-    """A port that is free together with the one after it."""
-    for _ in range(50):
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no two free ports in a row")
 
 
 class Site:
@@ -38,7 +24,7 @@ class Site:
 
     def __init__(self, data, **settings):
         self.data = Path(data)
-        self.port = free_ports()
+        self.port = two_free_ports()
         self.lines = []
         dropped = ("DATABASE_URL", "REDIS_URL", "WEELO_ENV", "DATA", "WEELO_TEST_DATA")
         inherited = {name: v for name, v in os.environ.items() if name not in dropped}

@@ -73,7 +73,7 @@ def test_21_sleeping_phones_are_woken_within_two_seconds_and_those_that_read_are
     _, reading, silent, _ = captains("sleeping", "reading", "silent", "dead")
     fcm.answers["dead"] = fake.UNREGISTERED
     phones = [Phone(at_site.socket, session_of(fleet), "captain") for fleet in (reading, silent)]
-    confirmed = dial(new_customer()).confirming("key-1")()
+    dial(new_customer()).confirming("key-1")()
     card = phones[0].next("event")
     phones[0].send(type="ack", seq=card["seq"])
     phones[1].next("event")
@@ -83,14 +83,28 @@ def test_21_sleeping_phones_are_woken_within_two_seconds_and_those_that_read_are
     assert seconds_to_push(fcm, "silent") <= SILENT_S
     assert not Device.objects.filter(push_token="dead").exists()
     assert Push.objects.get(device__push_token="reading").outcome == "read"
-    # 19: the card by socket and the push are one and the same to the phone.
-    told = fcm.got[fcm.tokens.index("silent")]["data"]
-    assert told["order_id"] == confirmed.json()["id"]
-    assert told["seq"] == str(phones[1].events[-1]["seq"])
-    assert told["offer_id"] == phones[1].events[-1]["data"]["offer_id"]
-    assert Offer.objects.get(id=told["offer_id"]).transporter == silent
     for phone in phones:
         phone.close()
+
+
+def test_19_socket_and_push_both_deliver_and_to_the_phone_they_are_one_card(
+    dial, at_site, fcm, captains
+):
+    (fleet,) = captains("both")
+    phone = Phone(at_site.socket, session_of(fleet), "captain")
+    confirmed = dial(new_customer()).confirming("key-1")()
+    card = phone.next("event")
+    until(lambda: "both" in fcm.tokens)
+    told = fcm.got[fcm.tokens.index("both")]["data"]
+    assert told["type"] == card["name"] == "new_broadcast"
+    assert told["order_id"] == card["order_id"] == confirmed.json()["id"]
+    assert (
+        told["offer_id"]
+        == card["data"]["offer_id"]
+        == str(Offer.objects.get(order=confirmed.json()["id"], transporter=fleet).id)
+    )
+    assert told["seq"] == str(card["seq"])
+    phone.close()
 
 
 def test_21_a_broken_fcm_opens_the_breaker_and_confirms_are_not_slower(

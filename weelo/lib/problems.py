@@ -4,17 +4,21 @@ A verb raises a `Refusal`; HTTP (`exception_handler`) and sockets (`Refusal.prob
 same object.
 """
 
+from collections.abc import Callable
+from functools import wraps
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Concatenate, ParamSpec
 
 import structlog
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
+P = ParamSpec("P")
 
 
 class Refusal(Exception):
@@ -161,6 +165,23 @@ def as_refusal(exc: Exception) -> Refusal | None:
         log.warning("database did not answer in time", error=str(exc).split("\n")[0])
         return TryAgain()
     return None
+
+
+def only_read(
+    view: Callable[Concatenate[HttpRequest, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """A page outside DRF for GET and HEAD; other methods are refused as a problem, not as HTML."""
+
+    @csrf_exempt
+    @wraps(view)
+    def run(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if request.method in ("GET", "HEAD"):
+            return view(request, *args, **kwargs)
+        answer = response(request, "METHOD_NOT_ALLOWED", 405, "This page is only read.")
+        answer["Allow"] = "GET, HEAD"
+        return answer
+
+    return run
 
 
 def response(request: HttpRequest, code: str, status: int, detail: str) -> JsonResponse:
