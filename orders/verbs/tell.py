@@ -5,15 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import structlog
-
 from orders.change import SYSTEM, Change
 from orders.models import Offer, Wave
 from orders.states import OfferState
 from transporters.models import Kyc, Transporter
 from weelo.lib.retries import verb
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,8 @@ def reaching(reach, path, lines, killers):
         for name, seen in reach.items()
         if wanted is None or not wanted.isdisjoint(seen["lines"].get(path, ()))
     }
+    # A verb that refuses a transaction around it does so before any line of its own.
+    found |= {n: seen["seconds"] for n, seen in reach.items() if n.startswith(targets.OF_VERBS)}
     own = [name for name in found if name.startswith(targets.own_tests(path))]
     races = [name for name in found if name.startswith(RACES)]
     left_s, others = BUDGET_S, []

@@ -51,7 +51,10 @@ TESTS = [
 ]
 
 
+OF_VERBS = "tests/orders/test_transactions.py"
+
+
 def own_tests(path):
     """The test files of a module; what happens on a trip is tested together."""
-    own = f"test_{path.rpartition('/')[2]}"
-    return tuple(f"tests/orders/{name}" for name in (own, "test_transactions.py", "test_trips.py"))
+    own = f"tests/orders/test_{path.rpartition('/')[2]}"
+    return (own, "tests/orders/test_trips.py", OF_VERBS)
