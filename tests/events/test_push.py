@@ -261,6 +261,19 @@ def test_two_loops_send_each_push_once(fcm, phone):
     assert set(ends()) == {"sent"}
 
 
+def test_what_another_loop_is_taking_is_passed_over_at_once(fcm, phone):
+    tell(offer(phone()), offer(phone("chitra")))
+    make_due()
+    found = []
+    with transaction.atomic(durable=True):
+        Push.objects.select_for_update(no_key=True).get(device__push_token="balu-1")
+        other = threading.Thread(target=in_thread, args=(lambda: found.append(push.send_due()),))
+        other.start()
+        other.join()
+    assert found == [1]
+    assert fcm.tokens == ["chitra-1"]
+
+
 def test_what_a_killed_loop_was_sending_is_sent_again_and_its_late_word_counts_for_nothing(
     fcm, phone
 ):
