@@ -10,7 +10,6 @@ import ast
 import json
 import sys
 from difflib import SequenceMatcher
-from os.path import commonpath
 from pathlib import Path
 
 from mutmut import Context, mutate
@@ -95,11 +94,17 @@ def mutants(source):
     apart = list(spans_apart(source, tree))
     for text in dict.fromkeys([*by_mutmut(source), *by_leaving_out(source, tree)]):
         if is_python(text):
-            at = len(commonpath([source.encode(), text.encode()]))
+            at = first_difference(source.encode(), text.encode())
             why = next((why for start, end, why in apart if start <= at < end), "")
             changed = shown(source, text)
             lines = lines_run(tree, changed["line"])
             yield {**changed, "lines": lines, "text": text, "apart": why}
+
+
+def first_difference(old, new):
+    """The index of the first byte that differs."""
+    pairs = enumerate(zip(old, new, strict=False))
+    return next((at for at, (was, now) in pairs if was != now), min(len(old), len(new)))
 
 
 def lines_run(tree, line):
