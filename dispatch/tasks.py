@@ -23,7 +23,7 @@ def sweep() -> None:
     expire_due()
 
 
-@shared_task(ignore_result=True, expires=settings.TRIM_EVERY)
+@shared_task(ignore_result=True)
 def trim() -> None:
     """Delete messages, pushes and decisions that are past their age."""
     trimming.trim()

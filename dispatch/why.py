@@ -45,12 +45,11 @@ def why(order: Order, fleet: Transporter) -> Why:
     """What the waves of `order` decided about `fleet`."""
     offer = Offer.objects.filter(order=order, transporter=fleet).first()
     if offer is not None:
-        return Why(_told(offer), None, is_logged=True)
-    waves = list(order.waves.select_related("policy").order_by("number", "part"))
-    if not waves:
-        return Why(f"not told: no wave went out, {_how_it_ended(order)}", None, is_logged=False)
+        return Why(_told(order, offer), None, is_logged=True)
     # What the farthest of all looks said; parts between two waves look no farther.
-    last = max((wave for wave in waves if wave.part == 0), key=lambda wave: wave.number)
+    last = order.waves.filter(part=0).select_related("policy").order_by("-number").first()
+    if last is None:
+        return Why(f"not told: no wave went out, {_how_it_ended(order)}", None, is_logged=False)
     logged = _in_log(last, fleet)
     skipped = logged or _computed(order, fleet, last)
     sentence = f"not told: {_because(skipped, fleet, last)}, and {_how_it_ended(order)}"
@@ -92,7 +91,9 @@ def _order_view(order: Order, at: datetime) -> OrderView:
 def _candidate(order: Order, fleet: Transporter, at: datetime) -> Candidate:
     """The fleet as it was then, as far as is kept: its papers, types and owner are today's."""
     pickup = Point(order.pickup["lat"], order.pickup["lng"])
-    fixes = _fixes(fleet, pickup, at)
+    vehicles = list(fleet.vehicles.all())
+    members = [Member(fleet.id), *(Member(fleet.id, vehicle.id) for vehicle in vehicles)]
+    fixes = _fixes(members, pickup, at)
     busy = Trip.objects.filter(transporter=fleet, won_at__lte=at).exclude(ended_at__lte=at)
     on_trip = set(busy.values_list("vehicle_id", flat=True))
     return Candidate(
@@ -110,7 +111,7 @@ def _candidate(order: Order, fleet: Transporter, at: datetime) -> Candidate:
                 vehicle.id in on_trip,
                 fixes.get(vehicle.id),
             )
-            for vehicle in fleet.vehicles.all()
+            for vehicle in vehicles
         ),
         fix=fixes.get(None),
         offers_open=_open_offers(fleet, at),
@@ -149,14 +150,14 @@ WHERE last.to_status = 'open' AND o.expires_at > %(at)s
 """
 
 
-def _fixes(fleet: Transporter, pickup: Point, at: datetime) -> dict[UUID | None, Fix]:
-    rows = _rows(_FIXES, {"fleet": fleet.id, "at": at})
+def _fixes(members: Sequence[Member], pickup: Point, at: datetime) -> dict[UUID | None, Fix]:
+    """Where the vehicles of one fleet, and its captain (None), were."""
+    rows = _rows(_FIXES, {"fleet": members[0].transporter_id, "at": at})
     found = {
         vehicle: Fix(metres(pickup, Point(lat, lng)), when) for vehicle, lat, lng, when in rows
     }
     # A wave of the last seconds: PostgreSQL may not know yet where they were.
-    members = [Member(fleet.id, vehicle.id) for vehicle in fleet.vehicles.all()]
-    for member, fix in last_seen([Member(fleet.id), *members]).items():
+    for member, fix in last_seen(members).items():
         known = found.get(member.vehicle_id)
         if fix.at <= at and (known is None or known.at < fix.at):
             found[member.vehicle_id] = Fix(metres(pickup, fix.point), fix.at)
@@ -183,12 +184,12 @@ def _rows(statement: str, values: Any) -> Sequence[tuple[Any, ...]]:
 # --- words ----------------------------------------------------------------------------------
 
 
-def _told(offer: Offer) -> str:
-    after = (offer.told_at - offer.order.created_at).total_seconds()
+def _told(order: Order, offer: Offer) -> str:
+    after = (offer.told_at - order.created_at).total_seconds()
     rank = next(
         (
             one["rank"]
-            for wave in offer.order.waves.filter(number=offer.wave)
+            for wave in order.waves.filter(number=offer.wave)
             for one in wave.told
             if one["transporter"] == str(offer.transporter_id)
         ),
@@ -223,9 +224,6 @@ def _because(skipped: Skipped, fleet: Transporter, wave: Wave) -> str:
         Reason.NO_POSITION: f"no position was known {at}",
         Reason.STALE: f"the last position was older than {_seconds(settings.POSITION_TTL)} {at}",
         Reason.ASLEEP: f"silent {at}, although a push had asked for a position",
-        Reason.ALREADY_TOLD: "told before",
-        Reason.DECLINED: "declined before",
-        Reason.GAVE_BACK: "gave it back before",
     }[skipped.reason]
 
 

@@ -12,8 +12,9 @@ from uuid import UUID
 import structlog
 from django.db import connection
 
-from orders.announce import PUSH_TTL
+from orders.announce import PUSH_TTL, PUSHED
 from weelo.events.deliver import deliver_selected
+from weelo.events.models import Role
 
 _WRITE = """
 WITH ran_out AS (
@@ -78,7 +79,7 @@ WITH alike AS (
 )
 SELECT customer_id AS user_id, 'customer' AS role, name, id AS order_id,
        version AS order_version, data,
-       CASE WHEN name = 'order_expired' THEN %(push_until)s::timestamptz END AS push_until, place
+       CASE WHEN name = ANY(%(pushed)s) THEN %(push_until)s::timestamptz END AS push_until, place
 FROM ran_out CROSS JOIN LATERAL (VALUES
     (1, 'trucks_remaining_update',
         counted || deadline || jsonb_build_object('order_id', id, 'trucks', lines)),
@@ -101,7 +102,13 @@ def expire(ids: Sequence[UUID], now: datetime) -> None:
     each is overdue, seeks, and has no truck won.
     """
     request_id = structlog.contextvars.get_contextvars().get("request_id", "")
-    values = {"ids": list(ids), "now": now, "request_id": request_id, "push_until": now + PUSH_TTL}
+    values = {
+        "ids": list(ids),
+        "now": now,
+        "request_id": request_id,
+        "pushed": sorted(PUSHED[Role.CUSTOMER]),
+        "push_until": now + PUSH_TTL,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_WRITE, values)
     deliver_selected(_TELL, values)

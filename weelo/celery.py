@@ -12,6 +12,8 @@ from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "weelo.settings")
 
+TRIM_EVERY_S = 300  # deletions of old rows
+
 app = Celery("weelo")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
@@ -28,8 +30,8 @@ app.conf.update(
         },
         "trim": {
             "task": "dispatch.tasks.trim",
-            "schedule": settings.TRIM_EVERY,
-            "options": {"expires": settings.TRIM_EVERY},
+            "schedule": TRIM_EVERY_S,
+            "options": {"expires": TRIM_EVERY_S},
         },
     },
     beat_schedule_filename=str(settings.DATA / "beat"),

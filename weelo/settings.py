@@ -162,7 +162,6 @@ CELERY_TASK_DEFAULT_QUEUE = "weelo"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 RECONCILE_EVERY = env.whole("RECONCILE_EVERY", 120, "Seconds between reconciliations.", least=1)
-TRIM_EVERY = env.whole("TRIM_EVERY", 300, "Seconds between deletions of old rows.", least=1)
 SWEEP_EVERY = env.whole("SWEEP_EVERY", 10, "Seconds between Celery's expiry sweeps.", least=1)
 
 # --- The rules of dispatch that are settings ----------------------------------------------

@@ -12,6 +12,7 @@ from tests.people import ASHA
 from weelo.accounts import sms, sms_backends
 from weelo.accounts.models import SmsMessage
 from weelo.lib.breaker import Breaker
+from weelo.lib.retries import retry_after
 
 MINUTE = timedelta(minutes=1)
 TEXT = '123456 is your "Weelo" code.\nTell it to nobody.'
@@ -243,7 +244,7 @@ def test_a_dead_gateway_is_spared_after_five_failures_and_no_try_is_lost(gateway
     ("header", "seconds"), [("7", 7), ("", 0), ("soon", 0), ("-5", 0), ("99999999999", 900)]
 )
 def test_a_retry_after_is_read_as_far_as_it_makes_sense(header, seconds):
-    assert sms_backends._retry_after(header) == timedelta(seconds=seconds)
+    assert retry_after(header) == timedelta(seconds=seconds)
 
 
 def test_a_message_is_queued_only_together_with_what_it_tells_about(transactional_db):

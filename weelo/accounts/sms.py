@@ -3,7 +3,6 @@
 A message is sent at least once: a crash between the gateway's yes and our note of it repeats it.
 """
 
-import random
 from datetime import timedelta
 
 import structlog
@@ -15,7 +14,7 @@ from weelo.accounts import sms_backends
 from weelo.accounts.models import SmsMessage
 from weelo.accounts.sms_backends import NotNow, Undeliverable
 from weelo.lib.hints import hint
-from weelo.lib.retries import verb
+from weelo.lib.retries import full_jitter, verb
 
 log = structlog.get_logger(__name__)
 TRIES = 3
@@ -99,10 +98,8 @@ def _put_back(row: QuerySet[SmsMessage], message: SmsMessage, fault: NotNow) -> 
         _give_up(row, str(fault))
         log.warning("sms given up", sms=message.pk, tries=message.tries, reason=str(fault))
         return
-    # Full jitter: of many messages that failed together, few come back together.
-    jitter = random.random() * _BACKOFF * 2**message.tries  # noqa: S311
     row.update(
-        next_try_at=Now() + max(jitter, fault.wait),
+        next_try_at=Now() + max(full_jitter(_BACKOFF, message.tries), fault.wait),
         tries=message.tries if fault.tried else message.tries - 1,
         error=str(fault)[:200],
     )

@@ -1,6 +1,5 @@
 """How an SMS leaves: to the console, to a file, or through an HTTP gateway."""
 
-import email.utils
 import json
 import os
 import sys
@@ -14,10 +13,10 @@ from django.conf import settings
 
 from weelo.accounts.models import SmsMessage
 from weelo.lib.breaker import Breaker
+from weelo.lib.retries import retry_after
 from weelo.lib.wire import encode, rfc3339
 
 TIMEOUT_S = 5.0
-LONGEST_WAIT = timedelta(minutes=15)
 
 breaker = Breaker("sms", failures=5, window_s=30, open_s=60)
 
@@ -129,19 +128,6 @@ def _judge(answer: httpx.Response) -> None:
     reason = f"the gateway answered {answer.status_code}"
     if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS or answer.is_server_error:
         breaker.failed()
-        raise NotNow(reason, wait=_retry_after(answer.headers.get("Retry-After", "")))
+        raise NotNow(reason, wait=retry_after(answer.headers.get("Retry-After", "")))
     breaker.succeeded()
     raise Undeliverable(reason)
-
-
-def _retry_after(header: str) -> timedelta:
-    """RFC 9110: seconds or a date; nothing readable means no wait."""
-    try:
-        wait = (
-            timedelta(seconds=int(header))
-            if header.isdigit()
-            else email.utils.parsedate_to_datetime(header) - datetime.now(UTC)
-        )
-    except (ValueError, TypeError, OverflowError):
-        return timedelta()
-    return min(max(wait, timedelta()), LONGEST_WAIT)

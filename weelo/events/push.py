@@ -5,7 +5,6 @@ crash between the yes of FCM and our note of it repeats one. FCM itself collapse
 """
 
 import json
-import random
 import uuid
 from collections.abc import Collection, Sequence
 from datetime import timedelta
@@ -19,7 +18,7 @@ from weelo.accounts.models import Device
 from weelo.events import push_backends
 from weelo.events.models import PushOutcome, Role
 from weelo.events.push_backends import Answer, Letter
-from weelo.lib.retries import verb
+from weelo.lib.retries import full_jitter, verb
 from weelo.lib.wire import encode
 
 log = structlog.get_logger(__name__)
@@ -165,11 +164,9 @@ def _end(letter: Letter, answer: Answer) -> tuple[str, timedelta]:
     """The outcome, or none and how long to wait."""
     if answer.outcome is not None:
         return str(answer.outcome), timedelta()
-    if answer.tried and letter.tries >= TRIES:
+    if letter.tries >= TRIES:
         return str(PushOutcome.GIVEN_UP), timedelta()
-    # Full jitter: of many that failed together, few come back together.
-    jitter = random.random() * BACKOFF * 2 ** min(letter.tries, TRIES)  # noqa: S311
-    return "", max(jitter, answer.wait)
+    return "", max(full_jitter(BACKOFF, letter.tries), answer.wait)
 
 
 def _log(

@@ -3,7 +3,6 @@
 firebase-admin is imported at the first use, because it takes long and only the loop needs it.
 """
 
-import email.utils
 import functools
 import json
 from collections.abc import Sequence
@@ -18,12 +17,12 @@ from django.conf import settings
 
 from weelo.events.models import PushOutcome
 from weelo.lib.breaker import Breaker
+from weelo.lib.retries import retry_after
 
 log = structlog.get_logger(__name__)
 
 TIMEOUT_S = 5.0  # firebase-admin itself would wait for 120
 MOST_AT_ONCE = 50
-LONGEST_WAIT = timedelta(minutes=15)
 
 breaker = Breaker("fcm", failures=5, window_s=30, open_s=60)
 
@@ -44,12 +43,11 @@ class Letter:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """How a try went: an outcome, or None for not now, to be tried again after `wait` at the
-    earliest; `tried` tells whether FCM was asked at all."""
+    earliest."""
 
     outcome: PushOutcome | None
     reason: str = ""
     wait: timedelta = timedelta()
-    tried: bool = True
 
 
 def is_ready() -> bool:
@@ -72,7 +70,7 @@ def send(letters: Sequence[Letter]) -> list[Answer]:
     if not settings.FCM_CREDENTIALS:
         return [_to_log(letter) for letter in letters]
     if not breaker.allows():
-        return [Answer(None, "the breaker is open", tried=False) for _ in letters]
+        return [Answer(None, "the breaker is open") for _ in letters]
     answers = _to_fcm(letters)
     if any(answer.outcome is not None for answer in answers):
         breaker.succeeded()
@@ -131,19 +129,9 @@ def _answer(fault: Any) -> Answer:
         return Answer(PushOutcome.DEAD, _shortly(fault))
     if isinstance(fault, exceptions.InvalidArgumentError):
         return Answer(PushOutcome.REFUSED, _shortly(fault))
-    return Answer(None, _shortly(fault), wait=_retry_after(fault.http_response))
-
-
-def _retry_after(response: Any) -> timedelta:
-    """What `Retry-After` says, in seconds or as a date; nothing without one."""
-    said = response.headers.get("Retry-After", "") if response is not None else ""
-    if said.isdecimal():
-        return min(timedelta(seconds=int(said[:6])), LONGEST_WAIT)
-    try:
-        until = email.utils.parsedate_to_datetime(said)
-    except ValueError:
-        return timedelta()
-    return min(max(until - datetime.now(UTC), timedelta()), LONGEST_WAIT)
+    answered = fault.http_response
+    header = answered.headers.get("Retry-After", "") if answered is not None else ""
+    return Answer(None, _shortly(fault), wait=retry_after(header))
 
 
 def _shortly(fault: Exception) -> str:

@@ -1,7 +1,10 @@
-"""One transaction for one verb, tried again when PostgreSQL asks for it."""
+"""Trying again: a verb's transaction when PostgreSQL asks for it, a gateway after a wait."""
 
+import email.utils
 import functools
+import random
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import ParamSpec, TypeVar
 
 from django.db import OperationalError, transaction
@@ -12,6 +15,7 @@ R = TypeVar("R")
 # serialization_failure and deadlock_detected: the transaction left no trace and may be repeated.
 _AGAIN = {"40001", "40P01"}
 _TRIES = 3
+LONGEST_WAIT = timedelta(minutes=15)
 
 
 def verb(function: Callable[P, R]) -> Callable[P, R]:
@@ -33,3 +37,21 @@ def verb(function: Callable[P, R]) -> Callable[P, R]:
         raise AssertionError("unreachable")
 
     return run
+
+
+def full_jitter(base: timedelta, tries: int) -> timedelta:
+    """A wait before the next of `tries` so far: of many that failed together, few come back so."""
+    return random.uniform(0, 2**tries) * base  # noqa: S311
+
+
+def retry_after(header: str) -> timedelta:
+    """RFC 9110: seconds or a date; nothing readable means no wait, and none is over 15 minutes."""
+    try:
+        wait = (
+            timedelta(seconds=int(header))
+            if header.isdigit()
+            else email.utils.parsedate_to_datetime(header) - datetime.now(UTC)
+        )
+    except (ValueError, TypeError, OverflowError):
+        return timedelta()
+    return min(max(wait, timedelta()), LONGEST_WAIT)
