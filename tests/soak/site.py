@@ -89,10 +89,10 @@ def offers(site, order_id):
 
 
 def request(site, method, path, account, body=None, key=""):
-    """The bytes of a call under /api/v1, as text."""
+    """The bytes of a call, as text."""
     text = json.dumps(body or {})
     head = [
-        f"{method} /api/v1/{path} HTTP/1.1",
+        f"{method} {path} HTTP/1.1",
         f"Host: 127.0.0.1:{site.port}",
         f"Authorization: Bearer {account.access}",
         "Content-Type: application/json",

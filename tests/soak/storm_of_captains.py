@@ -22,6 +22,7 @@ def storm_of_captains(say, captains=1000, trucks=TRUCKS):
             say(f"storm of captains: {captains} captains, {number} trucks")
             found += _race(site, customer, fleet, number)
             _free(site)
+        found += _floors(site, fleet)
         say(f"storm of captains: {captains} captains, 1 truck, within {SPREAD_S:.0f} s")
         return [*found, _spread(site, customers[-1], fleet)]
 
@@ -40,6 +41,22 @@ def _race(site, customer, fleet, trucks):
         at_most(f"{name}: answer time, p50", done, P50_S, percentile(seconds, 50), "s"),
         at_most(f"{name}: answer time, p99", done, P99_S, percentile(seconds, 99), "s"),
     ]
+
+
+def _floors(site, fleet):
+    """What this machine takes for as many answers that decide nothing: the floor of the above."""
+    return [_floor(site, fleet, "/livez"), _floor(site, fleet, "/api/v1/me")]
+
+
+def _floor(site, fleet, path):
+    answers = fire(site, [request(site, "GET", path, captain) for captain in fleet])
+    seconds = [answer["seconds"] for answer in answers]
+    return told(
+        f"{path}: answers, answer time p50 and p99",
+        f"{len(fleet):,} captains ask for {path} at one instant",
+        f"{tally([answer['status'] for answer in answers])};"
+        f" {percentile(seconds, 50):.2f} s, {percentile(seconds, 99):.2f} s",
+    )
 
 
 def _spread(site, customer, fleet):
@@ -63,7 +80,12 @@ def race(site, customer, fleet, trucks, *, within_s=0.0, patient=False):
         site,
         [
             request(
-                site, "POST", "orders", customer, wish(customer.point, trucks), str(uuid.uuid4())
+                site,
+                "POST",
+                "/api/v1/orders",
+                customer,
+                wish(customer.point, trucks),
+                str(uuid.uuid4()),
             )
         ],
     )
@@ -76,7 +98,7 @@ def race(site, customer, fleet, trucks, *, within_s=0.0, patient=False):
         request(
             site,
             "POST",
-            f"offers/{offered[captain.user_id]}/accept",
+            f"/api/v1/offers/{offered[captain.user_id]}/accept",
             captain,
             {"vehicle_ids": captain.vehicle_ids},
         )

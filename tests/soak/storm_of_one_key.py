@@ -43,7 +43,9 @@ def storm_of_one_key(say, confirms=1000):
 
 def confirm_at_once(site, customer, keys, within_s=0.0):
     """One confirm of the same wish for each key; the answers."""
-    calls = [request(site, "POST", "orders", customer, wish(customer.point), key) for key in keys]
+    calls = [
+        request(site, "POST", "/api/v1/orders", customer, wish(customer.point), key) for key in keys
+    ]
     return fire(site, calls, within_s=within_s)
 
 
