@@ -172,13 +172,25 @@ class CustomerTripAnswer(serializers.Serializer[Any]):
     steps = StepAnswer(many=True)
 
 
+class PositionAnswer(serializers.Serializer[Any]):
+    lat = serializers.FloatField()
+    lng = serializers.FloatField()
+    at = serializers.DateTimeField()
+
+
+class PlacedTripAnswer(CustomerTripAnswer):
+    """In answers to GET; null until the truck was seen."""
+
+    position = PositionAnswer(required=False, allow_null=True)
+
+
 class TruckAnswer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     vehicle_type = serializers.CharField()
     load_kg = serializers.IntegerField(allow_null=True)
     status = serializers.ChoiceField(TruckStatus.choices)
     fare_paise = serializers.IntegerField()
-    trip = CustomerTripAnswer(allow_null=True)
+    trip = PlacedTripAnswer(allow_null=True)
 
 
 class CancelAnswer(serializers.Serializer[Any]):

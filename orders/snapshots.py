@@ -50,12 +50,18 @@ def order_payloads(orders: Iterable[Order]) -> list[Payload]:
     return [messages.order_payload(order, *loaded(order)) for order in orders]
 
 
-def order_payload(customer_id: UUID, order_id: UUID) -> Payload:
-    """One order of a customer. Raises NotFound."""
+def order_of(customer_id: UUID, order_id: UUID) -> Order:
+    """One order of a customer, ready for `order_payloads`. Raises NotFound."""
     order = orders_of(customer_id).filter(id=order_id).first()
     if order is None:
         raise NotFound("There is no such order of yours.")
-    return messages.order_payload(order, *loaded(order))
+    return order
+
+
+def order_payload(customer_id: UUID, order_id: UUID) -> Payload:
+    """One order as its customer sees it. Raises NotFound."""
+    (payload,) = order_payloads([order_of(customer_id, order_id)])
+    return payload
 
 
 def active_orders(customer_id: UUID) -> list[Order]:

@@ -19,6 +19,7 @@ from orders.verbs.cancel import cancel
 from orders.verbs.confirm import confirm
 from orders.verbs.expire import expire_due
 from orders.verbs.rate import dispute, rate
+from orders.whereabouts import placed_payloads
 from weelo.accounts.authentication import user_of
 from weelo.accounts.permissions import IsStaff, WrongRole
 from weelo.lib.bodies import checked
@@ -46,7 +47,7 @@ class OrdersView(ListAPIView[Order]):
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         page = self.paginate_queryset(self.get_queryset())
         assert page is not None
-        return self.get_paginated_response(snapshots.order_payloads(page))
+        return self.get_paginated_response(placed_payloads(page))
 
     @extend_schema(
         parameters=[_KEY],
@@ -80,9 +81,10 @@ class ActiveOrderView(APIView):
     def get(self, request: Request) -> Response:
         """The customer's active orders, and the newest of them."""
         expire_due(customer_id=user_of(request).id)
-        snapshot = snapshots.customer_snapshot(user_of(request).id)
-        fields = {name: snapshot[name] for name in ("order", "orders")}
-        return Response({**fields, "server_time": rfc3339(database_now())})
+        orders = placed_payloads(snapshots.active_orders(user_of(request).id))
+        newest = orders[0] if orders else None
+        now = rfc3339(database_now())
+        return Response({"order": newest, "orders": orders, "server_time": now})
 
 
 class OrderView(APIView):
@@ -90,7 +92,8 @@ class OrderView(APIView):
     def get(self, request: Request, order_id: UUID) -> Response:
         """One order of the customer."""
         expire_due(customer_id=user_of(request).id, id=order_id)
-        return Response(snapshots.order_payload(user_of(request).id, order_id))
+        (order,) = placed_payloads([snapshots.order_of(user_of(request).id, order_id)])
+        return Response(order)
 
 
 class TimelineView(APIView):
