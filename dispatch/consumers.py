@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from orders import serializers, snapshots
+from orders.receipts import see
 from orders.verbs.accept import accept
 from orders.verbs.decline import decline
 from orders.verbs.steps import Step, step
@@ -52,6 +53,11 @@ def decline_command(session: Session, payload: Payload) -> Payload:
     return decline(_captain(session), _offer_id(payload), body["reason"])
 
 
+def seen_command(session: Session, payload: Payload) -> Payload:
+    """`{"type": "seen", "offer_id"}`."""
+    return see(_captain(session), _offer_id(payload))
+
+
 def status_command(session: Session, payload: Payload) -> Payload:
     """`{"type": "status", "trip_id", "status", "start_code"?, "proof"?}`."""
     body = checked(serializers.StepSerializer, payload)
@@ -73,6 +79,7 @@ class CaptainConsumer(BaseConsumer):
     commands: ClassVar[Mapping[str, Command]] = {
         "accept": accept_command,
         "decline": decline_command,
+        "seen": seen_command,
         "status": status_command,
         "availability": availability_command,
     }

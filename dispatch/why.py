@@ -26,6 +26,7 @@ from dispatch.matching import (
 )
 from dispatch.policy import Policy
 from orders.models import Fact, Offer, Order, Trip, Wave
+from orders.receipts import receipt_of
 from orders.states import OfferState
 from transporters.geo import Point, metres
 from transporters.models import Kyc, Transporter
@@ -203,8 +204,18 @@ def _told(order: Order, offer: Offer) -> str:
     }.get(OfferState(offer.state), offer.state)
     return (
         f"told in wave {offer.wave}{place}, {_km(offer.distance_m)} away, after {after:.0f} s;"
-        f" {answer}"
+        f" {_received(offer)}{answer}"
     )
+
+
+def _received(offer: Offer) -> str:
+    receipt = receipt_of(offer)
+    if receipt is None:
+        return ""
+    words = f"on his phone {_seconds(receipt.delivered_at - offer.told_at)} later, "
+    if receipt.seen_at is not None:
+        words += f"looked at {_seconds(receipt.seen_at - offer.told_at)} later, "
+    return words
 
 
 def _because(skipped: Skipped, fleet: Transporter, wave: Wave) -> str:

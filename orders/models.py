@@ -16,7 +16,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
-from orders.records import Actor, Dispute, Fact, FactSubject, Rating, Wave
+from orders.records import Actor, Dispute, Fact, FactSubject, Rating, Receipt, Wave
 from orders.states import (
     ORDER_ACTIVE,
     TRIP_LIVE,
@@ -40,6 +40,7 @@ __all__ = [
     "PaidBy",
     "PaymentMode",
     "Rating",
+    "Receipt",
     "Trip",
     "TruckRequest",
     "Wave",
@@ -238,8 +239,6 @@ class Offer(models.Model):
     vehicles = models.JSONField(help_text="[{id, registration, distance_km}] when told")
     told_at = models.DateTimeField(db_default=Now())
     again = models.BooleanField(default=False, help_text="Told again: the order seeks again.")
-    delivered_at = models.DateTimeField(null=True, blank=True)
-    seen_at = models.DateTimeField(null=True, blank=True)
     answered_at = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=200, blank=True)
     # Whom to tell; `orders.change` reads it together with the offer.

@@ -42,6 +42,23 @@ class Wave(models.Model):
         return f"wave {self.number} of {self.order_id}"
 
 
+class Receipt(models.Model):
+    """That an offer reached a phone of its captain, and when he looked at it.
+
+    Of its last telling. No columns of the offer: noting it neither waits for the order's lock nor
+    holds one up.
+    """
+
+    offer = models.OneToOneField(
+        "orders.Offer", on_delete=models.CASCADE, primary_key=True, related_name="receipt"
+    )
+    delivered_at = models.DateTimeField(help_text="The first ack of a device that covers it.")
+    seen_at = models.DateTimeField(null=True, blank=True, help_text="Its first `seen`.")
+
+    def __str__(self) -> str:
+        return f"receipt of {self.offer_id}"
+
+
 class FactSubject(models.TextChoices):
     """What a fact is about."""
 

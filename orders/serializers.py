@@ -350,6 +350,11 @@ class AcceptAnswer(serializers.Serializer[Any]):
     trucks_left = serializers.IntegerField()
 
 
+class SeenAnswer(serializers.Serializer[Any]):
+    offer_id = serializers.UUIDField()
+    seen_at = serializers.DateTimeField()
+
+
 class DeclineAnswer(serializers.Serializer[Any]):
     offer_id = serializers.UUIDField()
     state = serializers.CharField()

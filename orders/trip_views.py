@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 from orders import refusals as no
 from orders import serializers, snapshots
 from orders.models import Trip
+from orders.receipts import see
 from orders.states import TRIP_LIVE
 from orders.verbs.accept import accept
 from orders.verbs.decline import decline
@@ -55,6 +56,16 @@ class OfferView(CaptainView):
     def get(self, request: Request, offer_id: UUID) -> Response:
         """One offer."""
         return Response(snapshots.offer_of(user_of(request).id, offer_id))
+
+
+class SeenView(CaptainView):
+    @extend_schema(
+        request=None,
+        responses={200: serializers.SeenAnswer, **refusals(WrongRole, NotFound)},
+    )
+    def post(self, request: Request, offer_id: UUID) -> Response:
+        """Say that the captain has looked at an offer."""
+        return Response(see(user_of(request).id, offer_id))
 
 
 class AcceptView(CaptainView):

@@ -19,6 +19,7 @@ urlpatterns = [
     ),
     path("offers", trip_views.OffersView.as_view()),
     path("offers/<uuid:offer_id>", trip_views.OfferView.as_view()),
+    path("offers/<uuid:offer_id>/seen", trip_views.SeenView.as_view()),
     path("offers/<uuid:offer_id>/accept", trip_views.AcceptView.as_view()),
     path("offers/<uuid:offer_id>/decline", trip_views.DeclineView.as_view()),
     path("trips", trip_views.TripsView.as_view()),

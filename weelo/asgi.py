@@ -12,6 +12,10 @@ django.setup(set_prefix=False)
 
 # The models of these need the set-up above.
 from dispatch.consumers import CaptainConsumer, CustomerConsumer  # noqa: E402
+from orders import receipts  # noqa: E402
 from weelo.events.service import LiveService  # noqa: E402
 
-application = LiveService({"/ws/captain/": CaptainConsumer, "/ws/customer/": CustomerConsumer})
+application = LiveService(
+    {"/ws/captain/": CaptainConsumer, "/ws/customer/": CustomerConsumer},
+    on_ack=receipts.DELIVERED,
+)

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from orders import snapshots
 from orders.admin.page import Page, Rows, place, rupees, span, who_drives
 from orders.models import Dispute, Fact, Offer, Order, Trip, TruckRequest
+from orders.receipts import receipt_of
 from orders.states import ORDER_ACTIVE, OrderStatus
 from orders.trucks import held_trips, status_at
 from weelo.lib.admin import ModelAdmin
@@ -80,7 +81,7 @@ class OfferRows(Rows):
     """Who was told, nearest first."""
 
     model = Offer
-    related = ("transporter",)
+    related = ("transporter", "receipt")
     ordering = ("wave", "distance_m")
     fields = (
         "transporter",
@@ -89,8 +90,19 @@ class OfferRows(Rows):
         "wave",
         "distance_m",
         "told_at",
+        "delivered",
+        "seen",
         "answered_at",
     )
+    readonly_fields = ("delivered", "seen")
+
+    def delivered(self, offer: Offer) -> datetime | None:
+        receipt = receipt_of(offer)
+        return receipt.delivered_at if receipt else None
+
+    def seen(self, offer: Offer) -> datetime | None:
+        receipt = receipt_of(offer)
+        return receipt.seen_at if receipt else None
 
 
 class FactRows(Rows):

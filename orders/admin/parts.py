@@ -1,12 +1,14 @@
 """Pages of what belongs to an order: trucks, offers, trips, waves, facts, ratings, disputes."""
 
+from datetime import datetime
+
 from django.contrib import admin
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from orders.admin.page import Page, link, rupees, span, who_drives
-from orders.models import Dispute, Fact, Offer, Rating, Trip, TruckRequest, Wave
+from orders.models import Dispute, Fact, Offer, Rating, Receipt, Trip, TruckRequest, Wave
 from weelo.lib.ids import short_id
 
 
@@ -53,6 +55,32 @@ class OfferAdmin(Page):
     @admin.display(ordering="distance_m")
     def km(self, offer: Offer) -> str:
         return f"{offer.distance_m / 1000:.1f}"
+
+
+@admin.register(Receipt)
+class ReceiptAdmin(Page):
+    """When offers reached a phone, and when their captains looked at them."""
+
+    to_order = "offer__order"
+    list_display = ("transporter", "of", "told_at", "delivered_at", "seen_at", "answered_at")
+    list_filter = ("offer__state", "offer__order__city")
+    list_select_related = ("offer__order", "offer__transporter")
+    date_hierarchy = "delivered_at"
+    ordering = ("-delivered_at",)
+    readonly_fields = ("of",)
+
+    @admin.display(description="order")
+    def of(self, receipt: Receipt) -> str:
+        return link(receipt.offer.order)
+
+    def transporter(self, receipt: Receipt) -> str:
+        return str(receipt.offer.transporter)
+
+    def told_at(self, receipt: Receipt) -> datetime:
+        return receipt.offer.told_at
+
+    def answered_at(self, receipt: Receipt) -> datetime | None:
+        return receipt.offer.answered_at
 
 
 @admin.register(Trip)

@@ -12,6 +12,7 @@ from dispatch.matching import Reason
 from dispatch.why import why
 from orders.change import By
 from orders.models import Actor, Wave
+from orders.receipts import see
 from orders.verbs.accept import accept
 from orders.verbs.cancel import cancel
 from tests.dispatch.drive import look, shift, stand
@@ -198,6 +199,18 @@ def test_the_command_says_it_in_one_line_by_id_or_phone(asha, capsys):
         assert capsys.readouterr().out == (
             "told in wave 1, number 1, 1 km away, after 0 s; has not answered\n"
         )
+
+
+def test_it_says_when_the_offer_was_on_the_phone_and_looked_at(asha):
+    balu = make_captain()
+    stand(balu, 1000)
+    order = make_order(asha)
+    look()
+    see(balu.owner_id, order.offers.get().id)
+    assert why(order, balu).sentence == (
+        "told in wave 1, number 1, 1 km away, after 0 s;"
+        " on his phone 0 s later, looked at 0 s later, has not answered"
+    )
 
 
 @pytest.mark.parametrize("words", [("00000000", BALU), ("order", "+919000099999")])

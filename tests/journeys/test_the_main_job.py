@@ -1,6 +1,7 @@
 """The main job end to end: real processes, real HTTP, real sockets, nothing mocked."""
 
 import json
+import re
 import time
 
 import pytest
@@ -78,7 +79,7 @@ def chitra(people):
     ear.close()
 
 
-def test_a_truck_is_booked_driven_and_delivered(asha, balu, chitra, ears):
+def test_a_truck_is_booked_driven_and_delivered(site, asha, balu, chitra, ears):
     captain, balus_ear, vehicle = balu
     _, chitras_ear, _ = chitra
     ashas_ear = ears(asha.socket("customer"))
@@ -98,11 +99,17 @@ def test_a_truck_is_booked_driven_and_delivered(asha, balu, chitra, ears):
     offer = balus_ear.hear("new_broadcast")
     assert offer["order_id"] == order["id"] and "contact" not in json.dumps(offer)
     assert chitras_ear.hear("new_broadcast")["order_id"] == order["id"]
+    balus_ear.say(type="ack", seq=balus_ear.seq)
+    time.sleep(3)  # acks are kept twice a second
+    assert balus_ear.ask("seen", offer_id=offer["offer_id"])["status"] == 200
     reply = balus_ear.ask("accept", offer_id=offer["offer_id"], vehicle_ids=[vehicle])
     assert reply["status"] == 200, reply
     (trip,) = reply["data"]["trips"]
     assert trip["pickup"]["contact"]["phone"] == ASHA
 
+    story = site.manage("why", order["id"], BALU).stdout
+    arrived, seen = re.search(r"on his phone (\d+) s later, looked at (\d+) s", story).groups()
+    assert int(arrived) < 3 <= int(seen), story
     assigned = ashas_ear.hear("truck_assigned")["trip"]
     assert assigned["vehicle"]["registration"] == trip["vehicle"]["registration"]
     assert assigned["driver"]["phone"] == BALU

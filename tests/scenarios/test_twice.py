@@ -84,6 +84,7 @@ TAPS = {
     "decline": Tap(
         lambda w: w.captain.post(f"offers/{w.offer.id}/decline", {"reason": "far"}), "offered"
     ),
+    "seen": Tap(lambda w: w.captain.post(f"offers/{w.offer.id}/seen"), "offered", queue=None),
     "give-back": Tap(lambda w: w.captain.post(f"trips/{w.trip.id}/give-back"), "won"),
     "cancel": Tap(lambda w: w.customer.post(f"orders/{w.order.id}/cancel"), "won"),
     "cancel one truck": Tap(

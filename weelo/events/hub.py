@@ -11,7 +11,7 @@ import random
 import signal
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -51,9 +51,11 @@ class Mailbox:
 class Hub:
     """One per socket process. All methods belong to the event loop's thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_ack: LiteralString = "") -> None:
+        """`on_ack`: a statement to run before acks are kept, with the ids of sessions, the ids of
+        streams, and how far each session says that it has read its stream."""
         self.leaving = False
-        self._store = Store()
+        self._store = Store(on_ack)
         self._listener = Listener((HINT_CHANNEL, RECHECK_CHANNEL), self._hear, self._heard_again)
         self._boxes: dict[Key, Mailbox] = {}
         self._by_id: dict[int, Mailbox] = {}

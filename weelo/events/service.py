@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from types import FrameType
-from typing import Any
+from typing import Any, LiteralString
 
 from django.conf import settings
 
@@ -25,8 +25,12 @@ class LiveService:
     The hub is made when the server starts the application, in the worker's own process and loop.
     """
 
-    def __init__(self, sockets: Mapping[str, type[BaseConsumer]]) -> None:
+    def __init__(
+        self, sockets: Mapping[str, type[BaseConsumer]], on_ack: LiteralString = ""
+    ) -> None:
+        """`on_ack`: see `Hub`."""
         self.hub: Hub
+        self._on_ack = on_ack
         self.paths = tuple(sockets)
         self._sockets = {path: kind.as_asgi(lambda: self.hub) for path, kind in sockets.items()}
 
@@ -41,7 +45,7 @@ class LiveService:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        self.hub = Hub()
+        self.hub = Hub(self._on_ack)
         await self.hub.start()
         _before_signal(self.hub.goodbye)
         await send({"type": "lifespan.startup.complete"})

@@ -110,7 +110,8 @@ class Store:
     """What the hub asks PostgreSQL. Every method raises one of AWAY while it is away, and works
     again with the first call after it is back."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_ack: LiteralString) -> None:
+        self._on_ack = on_ack
         # Looking for events waits for nothing else.
         self._looks, self._joins, self._keeps = Line(), Line(), Line()
 
@@ -146,8 +147,10 @@ class Store:
 
     async def keep_acks(self, acks: Mapping[tuple[UUID, int], int]) -> None:
         """Keep the farthest seq for each (session, stream)."""
-        sessions, streams = [key[0] for key in acks], [key[1] for key in acks]
-        await self._keeps.rows(_ACKS, (sessions, streams, list(acks.values())))
+        values = [key[0] for key in acks], [key[1] for key in acks], list(acks.values())
+        if self._on_ack:
+            await self._keeps.rows(self._on_ack, values)
+        await self._keeps.rows(_ACKS, values)
 
 
 def _connection_kwargs() -> dict[str, Any]:
