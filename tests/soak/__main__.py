@@ -17,6 +17,7 @@ PARTS = (
     "storm_of_captains",
     "storm_of_one_key",
     "storm_of_keys",
+    "streams",
     "histories",
     "crashes_under_load",
 )
@@ -32,6 +33,7 @@ def arguments(words):
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of chance")
     parser.add_argument("--writes", type=int, default=100_000, help="to be acknowledged")
     parser.add_argument("--crashes", type=int, default=50, help="at least")
+    parser.add_argument("--events", type=int, default=1_000_000, help="to be told")
     parser.add_argument("--histories", type=int, default=10_000, help="of the state machine")
     asked = parser.parse_args(words)
     asked.parts = [part for part in PARTS if part in asked.only.split(",")]
@@ -47,6 +49,7 @@ def runners(asked, began):
     from tests.soak.storm_of_captains import storm_of_captains
     from tests.soak.storm_of_keys import storm_of_keys
     from tests.soak.storm_of_one_key import storm_of_one_key
+    from tests.soak.streams import streams
 
     def crash(say):
         left = asked.minutes - (time.monotonic() - began) / 60
@@ -62,6 +65,7 @@ def runners(asked, began):
         "storm_of_captains": storm_of_captains,
         "storm_of_one_key": storm_of_one_key,
         "storm_of_keys": storm_of_keys,
+        "streams": partial(streams, seed=asked.seed, events=asked.events),
         "histories": partial(histories, seed=asked.seed, number=asked.histories),
         "crashes_under_load": crash,
     }

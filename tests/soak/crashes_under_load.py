@@ -9,7 +9,7 @@ import time
 
 from tests.running import ROOT, running
 from tests.soak.crashes import Crashes
-from tests.soak.figures import at_least, exactly, percentile, told
+from tests.soak.figures import at_least, exactly, in_words, percentile, told
 from tests.soak.judge import judge, read
 from tests.soak.site import accounts, broken
 
@@ -130,13 +130,6 @@ def crashes_under_load(
             f"{percentile(crashing.away_s, 50):.1f} s, {max(crashing.away_s):.1f} s",
         ),
     ]
-
-
-def in_words(counter):
-    """The counts of a Counter, the most common first."""
-    words = (" ".join(key) if isinstance(key, tuple) else key for key, _ in counter.most_common())
-    numbers = (f"{number:,}" for _, number in counter.most_common())
-    return ", ".join(map(" × ".join, zip(numbers, words, strict=True)))
 
 
 DOUBLED = (

@@ -44,4 +44,14 @@ def percentile(values, percent):
 
 def tally(values):
     """Counts in words: `1 × 200, 999 × 409`."""
-    return ", ".join(f"{count:,} × {value}" for value, count in sorted(Counter(values).items()))
+    return _listed(sorted(Counter(values).items()))
+
+
+def in_words(counts):
+    """The counts by name, the most common first; a name may be several words."""
+    return _listed(Counter(counts).most_common())
+
+
+def _listed(counts):
+    words = ((" ".join(key) if isinstance(key, tuple) else key, number) for key, number in counts)
+    return ", ".join(f"{number:,} × {key}" for key, number in words)
