@@ -143,6 +143,7 @@ class CurrentPosition(models.Model):
     speed_mps = models.FloatField(null=True, blank=True)
     heading = models.FloatField(null=True, blank=True)
     at = models.DateTimeField()
+    cell = models.BigIntegerField(null=True, help_text="H3, resolution 7 (`cities.cells`)")
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [

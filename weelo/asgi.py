@@ -12,10 +12,15 @@ django.setup(set_prefix=False)
 
 # The models of these need the set-up above.
 from dispatch.consumers import CaptainConsumer, CustomerConsumer  # noqa: E402
+from dispatch.ops import OpsConsumer  # noqa: E402
 from orders import receipts  # noqa: E402
 from weelo.events.service import LiveService  # noqa: E402
 
 application = LiveService(
-    {"/ws/captain/": CaptainConsumer, "/ws/customer/": CustomerConsumer},
+    {
+        "/ws/captain/": CaptainConsumer,
+        "/ws/customer/": CustomerConsumer,
+        "/ws/ops/": OpsConsumer,
+    },
     on_ack=receipts.DELIVERED,
 )

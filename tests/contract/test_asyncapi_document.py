@@ -39,6 +39,10 @@ def test_what_a_client_may_say_is_what_the_consumer_takes(channel):
     assert set(validators(channel, "receive")) == taken
 
 
+def test_a_dispatcher_only_begins_and_pings():
+    assert set(validators("ops", "receive")) == {"hello", "ping"}
+
+
 def test_every_close_code_is_explained():
     written = set(re.findall(r"^    \| (\d{4}) \|", DOCUMENT.read_text(), re.MULTILINE))
     codes = {str(code) for name, code in vars(Code).items() if name.isupper()}

@@ -316,7 +316,7 @@ def test_a_foreign_origin_closes_4403_and_ours_is_let_in(phone):
 
 
 def test_a_ticket_opens_one_socket_and_is_not_echoed(live, session_of, asha):
-    ticket = tickets.issue(session_of(asha).pk)
+    ticket = tickets.issue(f"session:{session_of(asha).pk}")
     offered = ["weelo.v1", f"ticket.{ticket}"]
     first = live.phone(subprotocols=offered)
     assert first.line.subprotocol == "weelo.v1"

@@ -106,14 +106,15 @@ def test_a_ticket_names_its_session_once(client, session, settings):
     assert answer.status_code == 201
     assert answer.json()["socket_url"] == settings.SOCKET_URL
     ticket = answer.json()["ticket"]
-    assert tickets.redeem(ticket) == session.pk
+    assert tickets.redeem(ticket) == f"session:{session.pk}"
     assert tickets.redeem(ticket) is None
 
 
 def test_a_ticket_lives_for_30_seconds_and_is_not_readable_in_redis(session):
-    ticket = tickets.issue(session.pk)
+    bearer = f"session:{session.pk}"
+    ticket = tickets.issue(bearer)
     with guarded() as redis:
-        keys = [key for key in redis.keys("ticket:*") if redis.get(key) == str(session.pk).encode()]
+        keys = [key for key in redis.keys("ticket:*") if redis.get(key) == bearer.encode()]
         assert 28 <= redis.ttl(keys[0]) <= 30
     assert ticket not in keys[0].decode()
 

@@ -8,6 +8,7 @@ from transporters.presence.gone import admit, forget, unlist
 from transporters.presence.nearby import counts, last_seen, nearest
 from transporters.presence.reports import Report, follow, report
 from transporters.presence.seen import Count, Fix, Member, Nearby, Seen
+from transporters.presence.twin import supply
 
 __all__ = [
     "Count",
@@ -25,6 +26,7 @@ __all__ = [
     "refill",
     "report",
     "start_write_back",
+    "supply",
     "unlist",
     "write_back",
 ]

@@ -15,6 +15,7 @@ from transporters.geo import Point, metres, on_unit_sphere
 from transporters.models import CurrentPosition, Kyc
 from transporters.presence.seen import COUNT_MOST, Count, Fix, Member, Seen
 from transporters.presence.track import to_ms
+from weelo.cities.cells import cell_of
 
 REFILL_ROWS = 2000
 
@@ -51,19 +52,20 @@ FROM unnest(%(types)s::varchar[]) AS wanted (slug) CROSS JOIN LATERAL (
 # Sorted, so that two processes that write the same rows never wait for each other in a ring.
 _WRITE_CURRENT = """
 INSERT INTO transporters_currentposition AS kept
-    (transporter_id, vehicle_id, vehicle_type_id, lat, lng, at, accuracy_m, speed_mps, heading)
+    (transporter_id, vehicle_id, vehicle_type_id, cell, lat, lng, at, accuracy_m, speed_mps,
+     heading)
 SELECT new.*
-FROM unnest(%s::uuid[], %s::uuid[], %s::varchar[], %s::float8[], %s::float8[], %s::timestamptz[],
-            %s::float8[], %s::float8[], %s::float8[])
-    AS new (transporter_id, vehicle_id, vehicle_type_id, lat, lng, at, accuracy_m, speed_mps,
+FROM unnest(%s::uuid[], %s::uuid[], %s::varchar[], %s::bigint[], %s::float8[], %s::float8[],
+            %s::timestamptz[], %s::float8[], %s::float8[], %s::float8[])
+    AS new (transporter_id, vehicle_id, vehicle_type_id, cell, lat, lng, at, accuracy_m, speed_mps,
             heading)
 JOIN transporters_transporter fleet ON fleet.id = new.transporter_id
 LEFT JOIN transporters_vehicle v ON v.id = new.vehicle_id
 WHERE new.vehicle_id IS NULL OR v.id IS NOT NULL
 ORDER BY 1, 2, 3
 ON CONFLICT (transporter_id, vehicle_id, vehicle_type_id) DO UPDATE
-SET lat = excluded.lat, lng = excluded.lng, at = excluded.at, accuracy_m = excluded.accuracy_m,
-    speed_mps = excluded.speed_mps, heading = excluded.heading
+SET cell = excluded.cell, lat = excluded.lat, lng = excluded.lng, at = excluded.at,
+    accuracy_m = excluded.accuracy_m, speed_mps = excluded.speed_mps, heading = excluded.heading
 WHERE kept.at < excluded.at
 """
 _WRITE_HISTORY = """
@@ -112,12 +114,29 @@ def write(newest: Mapping[tuple[Member, str], Fix], history: Sequence[tuple[Memb
     with connection.cursor() as cursor:
         if newest:
             rows = [
-                (*member, slug, fix.lat, fix.lng, fix.at, *fix[3:])
+                (*member, slug, cell_of(fix.lat, fix.lng), fix.lat, fix.lng, fix.at, *fix[3:])
                 for (member, slug), fix in newest.items()
             ]
             cursor.execute(_WRITE_CURRENT, _columns(rows))
         if history:
             cursor.execute(_WRITE_HISTORY, _columns([(*m, *fix[:3]) for m, fix in history]))
+
+
+_SUPPLY = f"""
+SELECT p.cell, count(DISTINCT p.transporter_id)
+FROM transporters_currentposition p
+JOIN transporters_transporter fleet ON fleet.id = p.transporter_id
+WHERE {_FRESH} AND fleet.is_online AND fleet.kyc_status = '{Kyc.VERIFIED}' AND p.cell IS NOT NULL
+GROUP BY p.cell
+"""  # noqa: S608
+
+
+def supply() -> dict[int, int]:
+    """How many transporters that may be found are in each H3 cell; one statement.
+
+    One with vehicles in two cells counts in both.
+    """
+    return dict(_rows(_SUPPLY, {}))
 
 
 def forget(transporter_id: UUID) -> None:

@@ -1,4 +1,4 @@
-"""The base of every socket: who may in, hello, what follows, and how it ends.
+"""The base of phones' sockets: hello, a stream's events, acks, commands.
 
 A subclass says what is its own::
 
@@ -12,54 +12,43 @@ A subclass says what is its own::
         def on_position(self, session, payload): ...
 
 All of these are plain functions of Django code, run in threads: they may query, and raise a
-`Refusal`. Everything else (events, acks, resume, limits, closing codes) is done here. Live frames
-come from `weelo.events.live.send_live`.
+`Refusal`. Everything else (events, acks, resume, limits) is done here and in `Connection`. Live
+frames come from `weelo.events.live.send_live`.
 """
 
 import asyncio
-import contextvars
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 import structlog
-from django.conf import settings
-from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from weelo.accounts.authentication import general_limit
 from weelo.accounts.models import Session, User
 from weelo.events import door, mailbox
+from weelo.events.connection import Connection, Payload, in_thread, unless_away, verbs
 from weelo.events.door import Closed
-from weelo.events.hub import Hub
 from weelo.events.models import Role
-from weelo.events.pace import Pace
-from weelo.events.socket import Code, Socket
+from weelo.events.socket import Code
 from weelo.events.store import AWAY
 from weelo.lib import limits
-from weelo.lib.problems import Refusal, as_refusal, problem
-from weelo.lib.safe_json import read_object
+from weelo.lib.problems import as_refusal, problem
 from weelo.lib.wire import encode
 
 log = structlog.get_logger(__name__)
 
-HELLO_SECONDS = 5.0
-FRAMES_PER_SECOND = 30
-GONE_SECONDS = 10.0  # how long a closed socket's peer may take to leave
-
-Payload = dict[str, Any]
 Command = Callable[[Session, Payload], Any]
-P = ParamSpec("P")
-R = TypeVar("R")
 
 # Positions must not stand behind a command that waits for a lock.
-_verbs = ThreadPoolExecutor(settings.LIVE_THREADS, thread_name_prefix="verbs")
 _positions = ThreadPoolExecutor(2, thread_name_prefix="positions")
 
 
-class BaseConsumer:
-    """One socket from its handshake to its end; an ASGI application per connection."""
+class BaseConsumer(Connection):
+    """A phone's socket: the stream of one person in one role."""
+
+    session: Session
 
     role: ClassVar[Role]
     commands: ClassVar[Mapping[str, Command]] = {}
@@ -80,106 +69,20 @@ class BaseConsumer:
         a Refusal for one without is only logged."""
         raise NotImplementedError
 
-    # --- life of a socket ---
-
-    @classmethod
-    def as_asgi(cls, hub: Callable[[], Hub]) -> Callable[..., Awaitable[None]]:
-        """The ASGI application; `hub()` gives the process's hub."""
-
-        async def application(scope: Payload, receive: Any, send: Any) -> None:
-            await cls(hub(), scope, receive, send).run()
-
-        return application
-
-    def __init__(self, hub: Hub, scope: Payload, receive: Any, send: Any) -> None:
-        self.hub = hub
-        self.session: Session
-        self._scope, self._receive, self._send = scope, receive, send
-        self._socket = Socket(send)
-        self._pace = Pace(FRAMES_PER_SECOND)
-        self._is_greeted = False
-
-    async def run(self) -> None:
-        """Accept, serve until either side ends it, and clear up."""
-        await self._receive()
-        await self._send({"type": "websocket.accept", "subprotocol": door.subprotocol(self._scope)})
-        try:
-            await self._serve()
-        except Closed as end:
-            log.info("socket refused", code=end.code, path=self._scope["path"])
-            self._socket.close(end.code)
-            self.hub.leave(self._socket)
-            await self._see_off()
-        except OSError:
-            pass  # the peer is gone
-        finally:
-            self.hub.leave(self._socket)
-            self._socket.abandon()
-
-    async def _serve(self) -> None:
-        if self.hub.leaving:
-            raise Closed(Code.RESTART)
-        deadline = asyncio.get_running_loop().time() + HELLO_SECONDS
-        self.session = await _unless_away(self._admit)
-        while True:
-            self._pace.rest()
-            frame = await self._next_frame(None if self._is_greeted else deadline)
-            if frame is None:
-                return
-            self._pace.work()
-            if not self._pace.allows():
-                raise Closed(Code.TOO_FAST)
-            await self._take(frame)
-
-    def _admit(self) -> Session:
-        session = door.admit(self._scope)
-        if not self.allowed(session.user):
+    def admit(self) -> None:
+        self.session = door.admit(self.scope)
+        if not self.allowed(self.session.user):
             raise Closed(Code.NOT_ALLOWED)
-        return session
-
-    async def _next_frame(self, deadline: float | None) -> Payload | None:
-        """The next frame, or None when the peer has left. Raises Closed."""
-        try:
-            async with asyncio.timeout_at(deadline):
-                message = await self._receive()
-        except TimeoutError as fault:
-            raise Closed(Code.SILENT) from fault
-        if message["type"] == "websocket.disconnect":
-            return None
-        text = message.get("text")
-        if not isinstance(text, str):
-            raise Closed(Code.BAD_FRAME)
-        if len(text) > settings.FRAME_LIMIT or len(text.encode()) > settings.FRAME_LIMIT:
-            raise Closed(Code.TOO_BIG)
-        try:
-            return read_object(text, limit=settings.FRAME_LIMIT)
-        except Refusal as fault:
-            raise Closed(Code.BAD_FRAME) from fault
-
-    async def _see_off(self) -> None:
-        """Wait until the peer has left, so that it can read the code."""
-        try:
-            async with asyncio.timeout(GONE_SECONDS):
-                await self._socket.finished()
-                while (await self._receive())["type"] != "websocket.disconnect":
-                    pass
-        except TimeoutError:
-            pass  # the protocol cuts the connection
 
     # --- frames ---
 
-    async def _take(self, frame: Payload) -> None:
-        kind = frame.pop("type", None)
-        if self._socket.code is not None:
-            return  # closing
+    async def take(self, kind: Any, frame: Payload) -> None:
         if kind == "hello":
             await self._hello(frame)
-        elif kind == "ping":
-            self._socket.say('{"type":"pong"}')
-        elif not self._is_greeted or not isinstance(kind, str):
+        elif not self.is_greeted or not isinstance(kind, str):
             raise Closed(Code.BAD_FRAME)
         elif kind == "ack":
-            self.hub.ack(self._socket, _whole(frame.get("seq")))
+            self.hub.ack(self.socket, _whole(frame.get("seq")))
         elif kind == "position" and self.takes_positions:
             await self._position(frame)
         elif kind in self.commands:
@@ -191,17 +94,17 @@ class BaseConsumer:
         """Say where the stream stands; also again, when the client has found a gap."""
         epoch, after = _epoch(frame.get("epoch")), frame.get("after")
         after = None if after is None else _whole(after)
-        socket, user = self._socket, self.session.user
+        socket, user = self.socket, self.session.user
         socket.session_id = self.session.pk
         socket.hold()
         try:
             await self.hub.join(socket, (user.pk, self.role))
         except AWAY as fault:
             raise Closed(Code.OVERLOAD) from fault
-        opening = await _unless_away(self._open, epoch, after)
-        if not self._is_greeted:
+        opening = await unless_away(self._open, epoch, after)
+        if not self.is_greeted:
             log.debug("socket opened", role=self.role, user_id=str(user.pk))
-        self._is_greeted = True
+        self.is_greeted = True
         socket.start(opening.welcome, opening.seq, opening.missed)
 
     def _open(self, epoch: UUID | None, after: int | None) -> mailbox.Opening:
@@ -215,7 +118,7 @@ class BaseConsumer:
 
     async def _command(self, name: str, frame: Payload) -> None:
         ref = _ref(frame)
-        answer = await self._answer(_verbs, name, self._run_command, name, frame)
+        answer = await self._answer(verbs, name, self._run_command, name, frame)
         self._reply(ref, answer)
 
     def _run_command(self, name: str, frame: Payload) -> Any:
@@ -233,7 +136,7 @@ class BaseConsumer:
             self._reply(ref, answer)
 
     def _reply(self, ref: str | int | None, answer: Payload) -> None:
-        self._socket.say(encode({"type": "reply", "ref": ref, **answer}))
+        self.socket.say(encode({"type": "reply", "ref": ref, **answer}))
 
     async def _answer(
         self, pool: ThreadPoolExecutor, name: str, work: Callable[..., Any], *args: Any
@@ -242,7 +145,7 @@ class BaseConsumer:
         marks = {"request_id": uuid.uuid4().hex, "user_id": str(self.session.user_id)}
         with structlog.contextvars.bound_contextvars(**marks):
             # Gathered, since whatever goes wrong in a command is answered and ends no socket.
-            running = _in_thread(pool, work, *args)
+            running = in_thread(pool, work, *args)
             outcome: Any = (await asyncio.gather(running, return_exceptions=True))[0]
             if not isinstance(outcome, BaseException):
                 return {"status": 200, "data": outcome}
@@ -258,31 +161,6 @@ def _problem(name: str, fault: BaseException) -> Payload:
     log.error("command failed", command=name, exc_info=fault)
     detail = "This is our fault, and it is logged. Quote the request id when you write to us."
     return problem("OUR_FAULT", 500, detail, instance=name)
-
-
-async def _in_thread(
-    pool: ThreadPoolExecutor, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs
-) -> R:
-    """Run Django code in the pool, with this task's context and a connection of its own."""
-
-    def run() -> R:
-        try:
-            return work(*args, **kwargs)
-        finally:
-            close_old_connections()
-
-    context = contextvars.copy_context()
-    return await asyncio.get_running_loop().run_in_executor(pool, context.run, run)
-
-
-async def _unless_away(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run it in a thread; with the database away the socket closes 1013, to come back later."""
-    try:
-        return await _in_thread(_verbs, work, *args, **kwargs)
-    except (DatabaseError, InterfaceError) as fault:
-        if as_refusal(fault) is None:
-            raise
-        raise Closed(Code.OVERLOAD) from fault
 
 
 def _whole(value: Any) -> int:

@@ -1,6 +1,5 @@
 """Who may open a socket: origin, access token or ticket, session, role."""
 
-from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +13,8 @@ from weelo.events.socket import Code
 from weelo.lib.problems import TryAgain
 
 SUBPROTOCOL = "weelo.v1"
+# Whose tickets there are: of a phone's session, of a dispatcher's.
+SESSION, STAFF = "session:", "staff:"
 _TICKET = "ticket."
 
 
@@ -30,13 +31,18 @@ def subprotocol(scope: dict[str, Any]) -> str | None:
     return SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
 
 
-def admit(scope: dict[str, Any]) -> Session:
-    """The live session of who knocks, with its user. Raises Closed: 4401, 4403, 1013."""
+def headers_of(scope: dict[str, Any]) -> dict[bytes, bytes]:
+    """The handshake's headers by lower-case name. Raises Closed 4403 for a foreign Origin."""
     headers = {name.lower(): value for name, value in scope["headers"]}
     origin = headers.get(b"origin")
     if origin is not None and origin.decode("latin-1") not in settings.ALLOWED_ORIGINS:
         raise Closed(Code.NOT_ALLOWED)
-    session_id = _named(headers.get(b"authorization", b""), scope.get("subprotocols", ()))
+    return headers
+
+
+def admit(scope: dict[str, Any]) -> Session:
+    """The live session of who knocks, with its user. Raises Closed: 4401, 4403, 1013."""
+    session_id = _session_of(scope, headers_of(scope))
     if session_id is None:
         raise Closed(Code.NOT_SIGNED_IN)
     # The transporter by its name only, as in accounts.authentication.
@@ -49,15 +55,27 @@ def admit(scope: dict[str, Any]) -> Session:
     return session
 
 
-def _named(authorization: bytes, subprotocols: Iterable[str]) -> UUID | None:
-    """The session that the handshake names, by its token or else by its ticket."""
-    scheme, _, token = authorization.decode("latin-1").partition(" ")
-    if scheme:
-        return tokens.session_of_access(token.strip()) if scheme.lower() == "bearer" else None
-    for offered in subprotocols:
+def bearer_of(scope: dict[str, Any], kind: str) -> str | None:
+    """What the handshake's ticket stands for, without its kind; None without such a ticket.
+
+    Raises Closed 1013 while Redis is away.
+    """
+    for offered in scope.get("subprotocols", ()):
         if offered.startswith(_TICKET):
             try:
-                return tickets.redeem(offered.removeprefix(_TICKET))
+                bearer = tickets.redeem(offered.removeprefix(_TICKET))
             except TryAgain as fault:
                 raise Closed(Code.OVERLOAD) from fault
+            if bearer is not None and bearer.startswith(kind):
+                return bearer.removeprefix(kind)
+            return None
     return None
+
+
+def _session_of(scope: dict[str, Any], headers: dict[bytes, bytes]) -> UUID | None:
+    """The session that the handshake names, by its token or else by its ticket."""
+    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if scheme:
+        return tokens.session_of_access(token.strip()) if scheme.lower() == "bearer" else None
+    bearer = bearer_of(scope, SESSION)
+    return UUID(bearer) if bearer else None

@@ -65,6 +65,8 @@ class Hub:
         self._recheck = asyncio.Event()
         self._acks: dict[tuple[UUID, int], int] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        # Sockets without a stream, which only hear when to come back.
+        self.guests: set[Socket] = set()
 
     # --- life ---
 
@@ -78,7 +80,7 @@ class Hub:
     async def goodbye(self) -> None:
         """Tell every socket when to come back, and close it with 1012."""
         self.leaving = True
-        everybody = self.sockets()
+        everybody = [*self.sockets(), *self.guests]
         spread_s = max(1.0, len(everybody) / RETURNS_PER_SECOND)
         for socket in everybody:
             retry_in = round(random.uniform(0.1, spread_s), 2)  # noqa: S311
@@ -122,6 +124,7 @@ class Hub:
 
     def leave(self, socket: Socket) -> None:
         """Forget the socket; harmless when it never joined."""
+        self.guests.discard(socket)
         box = self._boxes.get(socket.key) if socket.key else None
         if box is None or socket not in box.sockets:
             return

@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 
 from django.conf import settings
 
-from weelo.events.consumers import BaseConsumer
+from weelo.events.connection import Connection
 from weelo.events.hub import Hub
 from weelo.events.socket import Code
 from weelo.lib.problems import MEDIA_TYPE, problem
@@ -25,9 +25,7 @@ class LiveService:
     The hub is made when the server starts the application, in the worker's own process and loop.
     """
 
-    def __init__(
-        self, sockets: Mapping[str, type[BaseConsumer]], on_ack: LiteralString = ""
-    ) -> None:
+    def __init__(self, sockets: Mapping[str, type[Connection]], on_ack: LiteralString = "") -> None:
         """`on_ack`: see `Hub`."""
         self.hub: Hub
         self._on_ack = on_ack

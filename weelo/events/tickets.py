@@ -7,7 +7,6 @@ that send `Authorization: Bearer` are not concerned.
 
 import hashlib
 import secrets
-from uuid import UUID
 
 from weelo.lib.problems import TryAgain
 from weelo.lib.redis import RedisAway, guarded
@@ -15,12 +14,13 @@ from weelo.lib.redis import RedisAway, guarded
 TTL_SECONDS = 30
 
 
-def issue(session_id: UUID) -> str:
-    """A new ticket for this session. Raises TryAgain (503) while Redis is away."""
+def issue(bearer: str) -> str:
+    """A new ticket for this bearer, such as `session:<id>`. Raises TryAgain (503) while Redis is
+    away."""
     ticket = secrets.token_urlsafe(24)
     try:
         with guarded() as redis:
-            redis.set(_key(ticket), str(session_id), ex=TTL_SECONDS)
+            redis.set(_key(ticket), bearer, ex=TTL_SECONDS)
     except RedisAway as fault:
         raise TryAgain(
             "No tickets for the moment. Ask again in a second, or open the socket with your access "
@@ -29,8 +29,8 @@ def issue(session_id: UUID) -> str:
     return ticket
 
 
-def redeem(ticket: str) -> UUID | None:
-    """The session of a ticket, once; None when it is unknown, used or older than 30 s.
+def redeem(ticket: str) -> str | None:
+    """The bearer of a ticket, once; None when it is unknown, used or older than 30 s.
 
     Raises TryAgain (503) while Redis is away.
     """
@@ -41,7 +41,7 @@ def redeem(ticket: str) -> UUID | None:
         raise TryAgain(
             "Tickets cannot be read for the moment. Connect again in a second."
         ) from fault
-    return UUID(found.decode()) if isinstance(found, bytes) else None
+    return found.decode() if isinstance(found, bytes) else None
 
 
 def _key(ticket: str) -> str:

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from weelo.accounts.models import Session
-from weelo.events import mailbox, tickets
+from weelo.events import door, mailbox, tickets
 from weelo.events.models import Role
 from weelo.lib.problems import Invalid, TryAgain
 from weelo.lib.problems_schema import refusals
@@ -116,7 +116,7 @@ class SocketTicketView(APIView):
     def post(self, request: Request) -> Response:
         """A ticket for one socket of this session, within 30 s."""
         answer = {
-            "ticket": tickets.issue(_session(request).pk),
+            "ticket": tickets.issue(f"{door.SESSION}{_session(request).pk}"),
             "socket_url": settings.SOCKET_URL,
             "expires_in": tickets.TTL_SECONDS,
         }
