@@ -18,6 +18,7 @@ PARTS = (
     "storm_of_one_key",
     "storm_of_keys",
     "streams",
+    "sockets",
     "histories",
     "crashes_under_load",
 )
@@ -46,6 +47,7 @@ def runners(asked, began):
     """Each part as a function of `say`; imported late, since it needs the run's servers."""
     from tests.soak.crashes_under_load import crashes_under_load
     from tests.soak.histories import histories
+    from tests.soak.sockets import sockets
     from tests.soak.storm_of_captains import storm_of_captains
     from tests.soak.storm_of_keys import storm_of_keys
     from tests.soak.storm_of_one_key import storm_of_one_key
@@ -66,6 +68,7 @@ def runners(asked, began):
         "storm_of_one_key": storm_of_one_key,
         "storm_of_keys": storm_of_keys,
         "streams": partial(streams, seed=asked.seed, events=asked.events),
+        "sockets": sockets,
         "histories": partial(histories, seed=asked.seed, number=asked.histories),
         "crashes_under_load": crash,
     }

@@ -1,21 +1,18 @@
 """A million events to phones that are cut off, while sockets, Valkey and the database fail."""
 
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections import Counter, defaultdict
 
 import redis
 
-from tests.running import ROOT, running
+from tests.running import running
 from tests.soak.crashes import children_of, eventually, is_gone
 from tests.soak.figures import at_least, exactly, in_words, told
 from tests.soak.site import accounts
+from tests.soak.talk import Talk
 
 SETTINGS = {
     "LIVE_WORKERS": "2",
@@ -101,41 +98,6 @@ class Faults:
             return False
 
 
-class Talker:
-    """A process that is given a plan, prints counts, and ends when its input does."""
-
-    def __init__(self, module, plan, environment=None):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            cwd=ROOT,
-            env={**os.environ, **(environment or {})},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.process.stdin.write(json.dumps(plan) + "\n")
-        self.process.stdin.flush()
-        self.count, self.last = 0, ""
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self):
-        for line in self.process.stdout:
-            self.last = line
-            if not line.startswith("{"):
-                self.count = int(line)
-
-    def stop(self, last=None, patience_s=120):
-        """Let it finish, after a last line for it; its own last line."""
-        if last is not None:
-            self.process.stdin.write(json.dumps(last) + "\n")
-        self.process.stdin.close()
-        assert self.process.wait(patience_s) == 0
-        self._reader.join(10)
-        self.process.stdout.close()
-        return self.last
-
-
 def streams(say, *, seed, events=1_000_000, minutes=30.0, people=300, cut_s=10.0):
     """Tell `events` messages while faults happen. Returns Figures."""
     with running(SETTINGS, services=("live",), durable=True) as site:
@@ -169,25 +131,26 @@ def run(site, say, seed, events, minutes, people, cut_s, a_second=A_SECOND):
         for one in (*customers, *captains)
     ]
     faults, began = Faults(site, random.Random(seed)), time.monotonic()
-    listening = Talker(
-        "tests.soak.ears", {"socket": site.socket, "seed": seed, "cut_s": cut_s, "ears": who}
-    )
+    listening = Talk("tests.soak.ears")
+    listening.say({"socket": site.socket, "seed": seed, "cut_s": cut_s, "ears": who})
     plan = {
         "people": [[one["user_id"], one["role"]] for one in who],
         "seed": seed,
         "events": events,
         "a_second": a_second,
     }
-    telling = Talker("tests.soak.telling", plan, {**site.environment, "WEELO_PROCESS": "command"})
+    telling = Talk("tests.soak.telling", {**site.environment, "WEELO_PROCESS": "command"})
+    telling.say(plan)
     while telling.process.poll() is None and time.monotonic() - began < minutes * 60:
         time.sleep(faults.rng.uniform(*PAUSE_S))
         kind = faults.any()
-        say(f"streams: {telling.count:,} told, {listening.count:,} heard; {kind}")
+        say(f"streams: {telling.last:,} told, {listening.last:,} heard; {kind}")
     while faults.missing():
         faults.any()
     telling.stop()
     heads = {f"{role} {user_id}": len(told) for (user_id, role), told in stored(site).items()}
-    report = json.loads(listening.stop({"heads": heads}, patience_s=300))
+    listening.say({"heads": heads})
+    report = listening.stop(patience_s=300)
     return report, faults, time.monotonic() - began
 
 

@@ -1,0 +1,98 @@
+"""Thousands of sockets in one cheap process: `python -m tests.soak.crowd`.
+
+Reads `{"socket", "ears": [{"user_id", "role", "access"}]}`, opens a socket for each and opens it
+again whenever it ends, as phones do. Prints a line each half second: `{"open", "opened", "closed",
+"welcomed_at", "heard": [[n, user_id, at], …]}`: how many are open now, were opened in all and ended
+(by code), when the last one was welcomed, and the events since the last line. Times are of the
+monotonic clock, which all processes of a machine share.
+"""
+
+import asyncio
+import json
+import random
+import sys
+import time
+from collections import Counter
+
+import uvloop
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+
+AT_ONCE = 200  # handshakes
+AGAIN_S = 1.0  # at most, before somebody who was cut off without a word comes back
+TOLD_EVERY_S = 0.5
+OPTIONS = {"compression": None, "proxy": None, "ping_interval": None, "open_timeout": 60}
+
+
+class Crowd:
+    """What all of them have seen together."""
+
+    def __init__(self, plan):
+        self.socket = plan["socket"]
+        self.door = asyncio.Semaphore(AT_ONCE)
+        self.open = self.opened = 0
+        self.closed = Counter()
+        self.welcomed_at = 0.0
+        self.heard = []
+
+    async def stay(self, who):
+        """One phone, for ever."""
+        held = {"epoch": None, "after": None}
+        while True:
+            held["retry_in"] = random.uniform(0, AGAIN_S)
+            try:
+                await self._once(who, held)
+            except ConnectionClosed as end:
+                self.closed[str(end.rcvd.code if end.rcvd else "cut")] += 1
+            except (OSError, InvalidHandshake, InvalidMessage, TimeoutError) as fault:
+                self.closed[type(fault).__name__] += 1
+            await asyncio.sleep(held["retry_in"])
+
+    async def _once(self, who, held):
+        headers = {"Authorization": f"Bearer {who['access']}"}
+        async with self.door:
+            line = await connect(
+                f"{self.socket}/ws/{who['role']}/", additional_headers=headers, **OPTIONS
+            )
+            hello = {"type": "hello", "epoch": held["epoch"], "after": held["after"]}
+            await line.send(json.dumps(hello))
+            welcome = json.loads(await line.recv())
+        held["epoch"], held["after"] = welcome["epoch"], welcome["seq"]
+        self.opened, self.open, self.welcomed_at = self.opened + 1, self.open + 1, time.monotonic()
+        try:
+            async for frame in line:
+                self._take(json.loads(frame), who, held)
+        finally:
+            self.open -= 1
+        raise ConnectionClosed(line.protocol.close_rcvd, None)
+
+    def _take(self, frame, who, held):
+        if frame["type"] == "event":
+            assert frame["seq"] == held["after"] + 1, (frame["seq"], held)
+            held["after"] = frame["seq"]
+            self.heard.append([frame["data"]["n"], who["user_id"], time.monotonic()])
+        elif frame["type"] == "restart":
+            held["retry_in"] = frame["retry_in"]
+
+    def say(self):
+        heard, self.heard = self.heard, []
+        shown = {name: getattr(self, name) for name in ("open", "opened", "closed", "welcomed_at")}
+        sys.stdout.write(json.dumps({**shown, "heard": heard}) + "\n")
+        sys.stdout.flush()
+
+
+async def main():
+    plan = json.loads(await asyncio.to_thread(sys.stdin.readline))
+    crowd = Crowd(plan)
+    staying = [asyncio.create_task(crowd.stay(who)) for who in plan["ears"]]
+    over = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
+    while not over.done():
+        crowd.say()
+        for task in staying:
+            if task.done():
+                task.result()
+        await asyncio.sleep(TOLD_EVERY_S)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
