@@ -13,10 +13,10 @@ PRODUCTION := WEELO_ENV=production SECRET_KEY=$$($(BIN)/python -c 'import secret
 	ALLOWED_ORIGINS=https://weelo.example SMS_BACKEND=http SMS_HTTP_URL=https://sms.example PROXIES=1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types imports migrations openapi asyncapi deploy soak bench mutate lock clean
+.PHONY: help run test check lint bandit types imports migrations openapi asyncapi deploy supply-chain soak bench mutate lock clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(STAMP) ## Start everything on PORT (8000) and PORT+1; Ctrl-C stops it, data stays in DATA
 	@exec setpriv --pdeathsig TERM $(BIN)/python manage.py up
@@ -28,11 +28,17 @@ MIN ?= 30
 soak: $(STAMP) ## Storms, histories and crashes for about MIN minutes; writes docs/RELIABILITY.md
 	$(BIN)/python -m tests.soak --minutes $(MIN) $(ARGS)
 
-check: lint types imports migrations openapi asyncapi deploy ## Lint, types, floors, migrations, contracts, settings
+check: lint bandit types imports migrations openapi asyncapi deploy ## Lint, types, floors, migrations, contracts, settings
 
 lint: $(STAMP) ## ruff: faults and form
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+bandit: $(STAMP) ## Security faults in the code; what is fine says why beside it
+	@mkdir -p .build
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive \
+		weelo transporters orders dispatch bench manage.py gunicorn.conf.py 2>.build/bandit.log \
+		|| { cat .build/bandit.log; exit 1; }
 
 types: $(STAMP) ## mypy --strict
 	$(BIN)/mypy .
@@ -51,8 +57,12 @@ openapi: $(STAMP) ## The HTTP contract is a valid OpenAPI document
 asyncapi: $(STAMP) ## The socket contract is a valid AsyncAPI document
 	$(BIN)/python -m tests.contract.asyncapi docs/asyncapi.yaml
 
-deploy: $(STAMP) ## Django's deployment checks with settings as in production
+deploy: $(STAMP) ## Django's deployment checks with settings as in production; compose.yaml
 	$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
+	$(BIN)/python manage.py env --check compose.yaml
+
+supply-chain: $(STAMP) ## Known faults and licences of all that is locked; needs the internet
+	$(BIN)/python -m tests.supply_chain
 
 bench: $(STAMP) ## Measure expiry beside a million old orders; writes docs/EXPIRY.md (5 minutes)
 	$(BIN)/python -m bench expiry

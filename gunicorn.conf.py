@@ -17,6 +17,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "weelo.settings")
 # Also configures the logs, which gunicorn's own lines go through.
 django.setup(set_prefix=False)
 
+from weelo import checks  # noqa: E402
+
 
 class Lines(Logger):  # type: ignore[misc]
     """gunicorn's and uvicorn's own lines, written like everybody else's."""
@@ -47,6 +49,11 @@ keepalive = 75  # seconds; longer than a proxy in front keeps its own
 timeout = 30  # seconds without a sign of life before a worker is replaced
 graceful_timeout = 4  # seconds for requests in flight; sockets are told to come back at once
 control_socket_disable = True  # its path is shared by every instance of a user
+
+
+def on_starting(_server: object) -> None:
+    """Once, in the parent, which connects to nothing else."""
+    checks.stand_or_exit()
 
 
 def when_ready(_server: object) -> None:

@@ -19,7 +19,7 @@ ADVICE = (
 )
 # The demo may run as root, as in a container; Celery's long warning would hide what matters.
 AS_ROOT = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"}
-EVERY_ADDRESS = "0.0.0.0"  # noqa: S104
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  # nosec B104  # compared with, not listened on
 
 
 def _manage(command: str, *words: str) -> list[str]:
@@ -46,7 +46,7 @@ def services() -> list[Program]:
 def companions() -> list[Program]:
     """Worker and beat, the net below the loop, and simulated captains: they may come later."""
     # Threads, since the tasks wait for PostgreSQL; the rest is talk among many workers.
-    worker = ["--pool", "threads", "--concurrency", "2", "--without-gossip", "--without-mingle"]
+    worker = ["--pool", "threads", "--without-gossip", "--without-mingle"]
     timetable = str(settings.DATA / f"beat-{settings.PORT}")
     started = [
         _told("worker", "worker", _celery("worker", *worker, "--loglevel", settings.LOG_LEVEL)),

@@ -45,7 +45,7 @@ def _delete(table: str, column: str, kept: timedelta) -> int:
         cursor.execute(
             f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table}"  # noqa: S608
             f" WHERE {column} < statement_timestamp() - make_interval(secs => %s)"
-            f" ORDER BY {column}, id LIMIT %s)",
+            f" ORDER BY {column}, id LIMIT %s)",  # nosec B608  # names are constants of the module; values are bound
             [kept.total_seconds(), BATCH],
         )
         return int(cursor.rowcount)

@@ -54,6 +54,8 @@ WITH due AS (
 SELECT o.id AS order_id, o.city_id AS city, o.customer_id, o.pickup::text,
        o.trucks_searching AS trucks_open, o.wave, o.radius_m AS reached_m, o.seeking_since,
        statement_timestamp() AS now,
+       (SELECT request_id FROM orders_fact
+        WHERE order_id = o.id AND kind = 'order_confirmed' ORDER BY id LIMIT 1) AS request_id,
        (statement_timestamp() AT TIME ZONE city.timezone)::date AS today,
        (SELECT array_agg(DISTINCT vehicle_type_id) FROM orders_truckrequest
         WHERE order_id = o.id AND status = 'searching') AS vehicle_types,
@@ -78,6 +80,7 @@ class Due:
 
     `wave`, `part` and `reached_m` are those of the last one sent; `sent` counts the waves since
     it began to seek. `frontier_m` is set when the last wave was full (see `matching.History`).
+    `request_id` is of the call that made the order.
     """
 
     order_id: UUID
@@ -92,6 +95,7 @@ class Due:
     now: datetime
     wave_at: datetime | None
     frontier_m: int | None
+    request_id: str | None = None
 
     @classmethod
     def of(cls, row: Row) -> Self:
@@ -139,13 +143,19 @@ def send_due(
     for row in picked:
         if is_stopping():
             break
-        try:
-            look(Due.of(row), policies.of(row["city"]))
-        except BROKEN as fault:
-            if isinstance(fault, DatabaseError) and database_is_away(fault):
-                raise
-            log.exception("order not dispatched", order_id=row["order_id"])
+        # What is written and logged for an order carries the id of the call that made it.
+        with structlog.contextvars.bound_contextvars(request_id=row["request_id"] or ""):
+            _look_at(row, policies)
     return len(picked)
+
+
+def _look_at(row: Row, policies: Policies) -> None:
+    try:
+        look(Due.of(row), policies.of(row["city"]))
+    except BROKEN as fault:
+        if isinstance(fault, DatabaseError) and database_is_away(fault):
+            raise
+        log.exception("order not dispatched", order_id=row["order_id"])
 
 
 def claim(limit: int) -> list[Row]:

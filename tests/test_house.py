@@ -146,8 +146,8 @@ def test_the_table_of_settings_shows_no_secret(tmp_path):
     ).stdout
     assert not re.search("hush|kkk", shown)
     assert re.search(r"^SECRET_KEY +\(secret\) +environment", shown, re.MULTILINE)
-    assert re.search(r"^PORT +9100 +environment", shown, re.MULTILINE)
-    assert re.search(r"^ORDER_TTL +60 +default", shown, re.MULTILINE)
+    assert re.search(r"^PORT +9100 +8000 +environment", shown, re.MULTILINE)
+    assert re.search(r"^ORDER_TTL +60 +60 +default", shown, re.MULTILINE)
 
 
 # --- problems -------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ deadline hangs on them, hence no ETA and no countdown.
 import os
 from typing import Any
 
+import structlog
 from celery import Celery, signals
 from django.conf import settings
 
@@ -53,6 +54,28 @@ app.conf.update(
 app.autodiscover_tasks(["dispatch"])
 
 
+@signals.worker_init.connect
+@signals.beat_init.connect
+def stand_or_exit(**_options: Any) -> None:
+    """No worker and no beat on a PostgreSQL that is not fit for it."""
+    from weelo import checks  # noqa: PLC0415  (settings are read by then)
+
+    checks.stand_or_exit()
+
+
 @signals.setup_logging.connect
 def keep_djangos_logging(**_options: Any) -> None:
     """Celery leaves logging alone when somebody listens here: Django's settings hold."""
+
+
+@signals.task_prerun.connect
+def mark_logs(task_id: str, task: Any, **_options: Any) -> None:
+    """What a task logs and writes carries its id, as a request's does."""
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=task_id, task=task.name)
+
+
+@signals.task_postrun.connect
+def unmark_logs(**_options: Any) -> None:
+    """The thread goes on without them."""
+    structlog.contextvars.clear_contextvars()

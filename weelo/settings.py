@@ -3,19 +3,17 @@
 Times are in seconds and distances in metres unless a name says otherwise.
 """
 
+import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl
 
-from environs import EnvValidationError
-from psycopg.conninfo import conninfo_to_dict
-
-from weelo.lib import embedded
+from weelo import refusals
+from weelo.lib import addresses, embedded, service_account
 from weelo.lib.environment import Environment
+from weelo.rest_settings import REST_FRAMEWORK, SPECTACULAR_SETTINGS  # noqa: F401
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = Environment()
+env = Environment(os.environ, strict=os.environ.get("WEELO_ENV") == "production")
 
 WEELO_ENV = env.text(
     "WEELO_ENV",
@@ -36,29 +34,51 @@ LIVE_WORKERS = env.whole("LIVE_WORKERS", 1, "Processes of the live service.", le
 LIVE_THREADS = env.whole(
     "LIVE_THREADS", 8, "Threads of each live process that run commands and hellos.", least=1
 )
-SIMULATE = env.flag("SIMULATE", True, "Whether `make run` also drives a few simulated captains.")
-DATA = Path(env.text("DATA", ".data", "Folder of the embedded servers and the demo's files."))
-if not DATA.is_absolute():
-    DATA = BASE_DIR / DATA
+# How often each service runs, for the sum of connections that PostgreSQL must have.
+COPIES = {
+    "http": env.whole("HTTP_COPIES", 1, "Containers that run the http service.", least=1),
+    "live": env.whole("LIVE_COPIES", 1, "Containers that run the live service.", least=1),
+    "loop": env.whole("LOOP_COPIES", 1, "Containers that run the dispatch loop.", least=1),
+    "worker": env.whole("WORKER_COPIES", 1, "Containers that run a Celery worker.", least=1),
+}
+SIMULATE = env.flag(
+    "SIMULATE", True, "Whether `make run` also drives a few simulated captains.", demo=True
+)
+DATA = BASE_DIR / env.text("DATA", ".data", "Folder of the embedded servers and the demo's files.")
 WEELO_PROCESS = env.text(
     "WEELO_PROCESS",
     "command",
-    "Which kind of process this is; decides how it holds database connections.",
+    "Which kind of process this is; decides its limits at the database.",
     one_of=("http", "live", "loop", "worker", "command"),
 )
-PUBLIC_URL = env.text("PUBLIC_URL", f"http://127.0.0.1:{PORT}", "Where phones reach the HTTP API.")
-SOCKET_URL = env.text(
+PUBLIC_URL = env.url(
+    "PUBLIC_URL",
+    f"http://127.0.0.1:{PORT}",
+    "Where phones reach the HTTP API.",
+    ("https", "http"),
+    required=True,
+    example="https://weelo.example",
+)
+SOCKET_URL = env.url(
     "SOCKET_URL",
     f"ws://127.0.0.1:{PORT + 1}",
     "Where phones reach the sockets; the same origin as PUBLIC_URL behind a proxy.",
+    ("wss", "ws"),
+    required=True,
+    example="wss://weelo.example",
 )
 ALLOWED_HOSTS = env.words(
-    "ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"], "Host names this service answers to."
+    "ALLOWED_HOSTS",
+    ["127.0.0.1", "localhost", "[::1]"],
+    "Host names this service answers to.",
+    required=True,
+    example="weelo.example",
 )
 ALLOWED_ORIGINS = env.words(
     "ALLOWED_ORIGINS",
     [PUBLIC_URL, f"http://localhost:{PORT}"],
     "Origins whose pages may open sockets; native apps send none.",
+    follows=True,
 )
 COMMIT = env.text("WEELO_COMMIT", "", "Commit that /readyz tells; empty: asked of git.")
 PROXIES = env.whole(
@@ -66,7 +86,12 @@ PROXIES = env.whole(
 )
 
 SECRET_KEY = env.text(
-    "SECRET_KEY", "", "Signs tokens and quotes; at least 50 characters.", secret=True
+    "SECRET_KEY",
+    "",
+    "Signs tokens and quotes; at least 50 characters.",
+    secret=True,
+    required=True,
+    example="<what `python -c 'import secrets; print(secrets.token_urlsafe(50))'` prints>",
 )
 if not SECRET_KEY and not PRODUCTION:
     SECRET_KEY = embedded.secret(DATA)
@@ -74,17 +99,24 @@ if not SECRET_KEY and not PRODUCTION:
 # --- PostgreSQL, the single source of truth ---------------------------------------------------
 
 _running = None if PRODUCTION else embedded.running(DATA)
-DATABASE_URL = env.text(
+DATABASE_URL = env.parsed(
     "DATABASE_URL",
     _running.database_url if _running else "",
     "PostgreSQL, such as postgresql://weelo:secret@db:5432/weelo; empty: the embedded server.",
+    addresses.postgres,
     secret=True,
+    required=True,
+    example="postgresql://weelo:secret@db:5432/weelo",
 )
 DATABASE_PORT = env.whole(
-    "DATABASE_PORT", 0, "TCP port of the embedded PostgreSQL; 0: its Unix socket only.", most=65535
+    "DATABASE_PORT",
+    0,
+    "TCP port of the embedded PostgreSQL; 0: its Unix socket only.",
+    most=65535,
+    demo=True,
 )
 _statement_timeout = "30s" if WEELO_PROCESS in ("loop", "worker", "command") else "3s"
-_database = conninfo_to_dict(DATABASE_URL)
+_database = addresses.postgres(DATABASE_URL)
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
@@ -103,24 +135,29 @@ DATABASES = {
         "OPTIONS": {
             "connect_timeout": 3,
             "application_name": f"weelo-{WEELO_PROCESS}",
-            "options": (
-                f"-c lock_timeout=1s -c statement_timeout={_statement_timeout}"
-                " -c idle_in_transaction_session_timeout=5s"
-            ),
+            "options": f"-c lock_timeout=1s -c statement_timeout={_statement_timeout}"
+            " -c idle_in_transaction_session_timeout=5s",
         },
     }
 }
 
 # --- Redis or Valkey, a fast mirror that may vanish -----------------------------------------
 
-REDIS_URL = env.text(
+REDIS_URL = env.url(
     "REDIS_URL",
     _running.redis_url if _running else "",
     "Redis or Valkey, such as redis://cache:6379/0; empty: the embedded server.",
+    ("redis", "rediss", "unix"),
     secret=True,
+    required=True,
+    example="redis://cache:6379/0",
 )
 REDIS_PORT = env.whole(
-    "REDIS_PORT", 0, "TCP port of the embedded Valkey; 0: its Unix socket only.", most=65535
+    "REDIS_PORT",
+    0,
+    "TCP port of the embedded Valkey; 0: its Unix socket only.",
+    most=65535,
+    demo=True,
 )
 REDIS_TIMEOUT = env.number("REDIS_TIMEOUT", 0.2, "Seconds one Redis call may take.", least=0.01)
 CACHES = {
@@ -151,11 +188,9 @@ CHANNEL_LAYERS = {
 
 # --- Celery: the net below the dispatch loop ----------------------------------------------
 
-_socket, _, _options = REDIS_URL.removeprefix("unix://").partition("?")
-CELERY_BROKER_URL = (
-    f"redis+socket://{_socket}?virtual_host={dict(parse_qsl(_options)).get('db', '0')}"
-    if REDIS_URL.startswith("unix://")
-    else REDIS_URL
+CELERY_BROKER_URL = addresses.celery_broker(REDIS_URL)
+CELERY_WORKER_CONCURRENCY = env.whole(
+    "WORKER_THREADS", 2, "Threads of each Celery worker.", least=1
 )
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "weelo"
@@ -225,9 +260,18 @@ SMS_BACKEND = env.text(
     "file",
     "How SMS leave: console, file (sms.jsonl in DATA) or http.",
     one_of=("console", "file", "http"),
+    required=True,
+    example="http",
 )
-SMS_HTTP_URL = env.text("SMS_HTTP_URL", "", "The SMS gateway's address (backend http).")
-SMS_HTTP_BODY = env.text(
+SMS_HTTP_URL = env.url(
+    "SMS_HTTP_URL",
+    "",
+    "The SMS gateway's address (backend http).",
+    ("https", "http"),
+    required=True,
+    example="https://sms.example/send",
+)
+SMS_HTTP_BODY = env.json(
     "SMS_HTTP_BODY",
     '{"to": "{to}", "text": "{text}"}',
     "The gateway's JSON body; fills in {to} {text} {code} {template_id} {entity_id} {header}.",
@@ -245,8 +289,12 @@ FCM_CREDENTIALS = env.text(
     "",
     "Sender of pushes: a service account, as JSON or path; empty: logged.",
     secret=True,
+    example="/run/secrets/fcm.json",
+    look=lambda given: given and service_account.load(given),
 )
-FCM_URL = env.text("FCM_URL", "https://fcm.googleapis.com", "Where pushes are sent.")
+FCM_URL = env.url(
+    "FCM_URL", "https://fcm.googleapis.com", "Where pushes are sent.", ("https", "http")
+)
 
 # --- Django ----------------------------------------------------------------------------------
 
@@ -305,50 +353,15 @@ _collected = BASE_DIR / "static-root"
 STATIC_ROOT = _collected if _collected.exists() else None
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = not PRODUCTION
+_passwords = "django.contrib.auth.password_validation"
 AUTH_PASSWORD_VALIDATORS = [
-    {
-        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": 12},
-    },
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": f"{_passwords}.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": f"{_passwords}.CommonPasswordValidator"},
 ]
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-in"
 LOGIN_URL = "admin:login"
-
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["weelo.accounts.authentication.BearerAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["weelo.lib.safe_json.SafeJSONParser"],
-    "DEFAULT_PAGINATION_CLASS": "weelo.lib.pagination.NewestFirst",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "weelo.lib.problems.exception_handler",
-    "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
-    "UNAUTHENTICATED_USER": None,
-    "COERCE_DECIMAL_TO_STRING": False,
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Weelo",
-    "DESCRIPTION": "On-demand trucks: search, confirm, accept, drive, deliver.",
-    "VERSION": "1",
-    "OAS_VERSION": "3.1.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "SCHEMA_PATH_PREFIX": r"/api/v1",
-    "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {
-        "OrderStatus": "orders.states.OrderStatus",
-        "TripStatus": "orders.states.TripStatus",
-        "TruckStatus": "orders.states.TruckStatus",
-    },
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "weelo.lib.problems_schema.document_everywhere",
-    ],
-}
 
 # --- Security, as `check --deploy` asks ----------------------------------------------------
 
@@ -374,26 +387,13 @@ LOG_FORMAT = env.text(
     "json" if PRODUCTION else "console",
     "How log lines look: console for people, json for machines (production's default).",
     one_of=("console", "json"),
+    follows=True,
 )
 LOGGING_CONFIG = "weelo.lib.logs.configure"
 LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT}
 
-_missing = [
-    name
-    for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL")
-    if PRODUCTION and not globals()[name]
-]
-try:
-    env.seal()
-except EnvValidationError as fault:
-    _messages: Any = fault.error_messages
-    _faults = [f"  {name}: {'; '.join(why)}" for name, why in _messages.items()]
-else:
-    _faults = []
-_faults += [f"  {name}: must be set in production" for name in _missing]
-if _faults:
-    raise SystemExit(
-        "The environment is not usable; nothing was started.\n"
-        + "\n".join(_faults)
-        + "\nEvery variable is explained in .env.example."
-    )
+_faults = refusals.everywhere(env.values)
+if PRODUCTION:
+    _optimized = {} if __debug__ else {"PYTHONOPTIMIZE": "1"}
+    _faults += refusals.in_production(env.values, {**os.environ, **_optimized}, is_debug=DEBUG)
+env.refuse(_faults)

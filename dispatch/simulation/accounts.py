@@ -126,7 +126,7 @@ def _make(crowd: Crowd, people: list[Person]) -> list[Account]:
 def _account(
     crowd: Crowd, person: Person, session: Session, vehicle_id: UUID | None, until: float
 ) -> Account:
-    rng = random.Random(f"{crowd.area.city} {person.phone}")  # noqa: S311
+    rng = random.Random(f"{crowd.area.city} {person.phone}")  # noqa: S311  # nosec B311  # for spreading and play, not for secrets
     place = crowd.area.place(rng, crowd.spread_km)
     return Account(
         role=person.role,

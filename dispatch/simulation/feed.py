@@ -52,7 +52,7 @@ class Feed:
                 self._tally.count("sockets not opened")
             pause_s = FIRST_PAUSE_S if self._welcomed else min(2 * pause_s, LONGEST_PAUSE_S)
             wait_s = self._retry_s if self._retry_s is not None else pause_s
-            await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))  # noqa: S311
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))  # noqa: S311  # nosec B311  # for spreading and play, not for secrets
 
     async def send(self, **frame: Any) -> bool:
         """Send a frame; False while there is no connection."""

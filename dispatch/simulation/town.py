@@ -49,7 +49,7 @@ class Town:
     def __init__(self, share: Share, codes: Codes, stop: asyncio.Event) -> None:
         self.tally = Tally()
         self._share, self._codes, self._stop = share, codes, stop
-        self._rng = random.Random(share.seed)  # noqa: S311
+        self._rng = random.Random(share.seed)  # noqa: S311  # nosec B311  # for spreading and play, not for secrets
         self._free: deque[Account] = deque()
         self._orders: set[asyncio.Task[None]] = set()
         self._group: asyncio.TaskGroup
@@ -74,7 +74,7 @@ class Town:
         publish(self.tally)
 
     def _captain(self, account: Account) -> Captain:
-        rng = random.Random(f"{self._share.seed} {account.phone}")  # noqa: S311
+        rng = random.Random(f"{self._share.seed} {account.phone}")  # noqa: S311  # nosec B311  # for spreading and play, not for secrets
         return Captain(account, self._world, self._share.manner, rng)
 
     async def _drive(self, captain: Captain) -> None:
@@ -124,7 +124,7 @@ class Town:
         return task
 
     def _customer(self, account: Account) -> Customer:
-        rng = random.Random(self._rng.random())  # noqa: S311
+        rng = random.Random(self._rng.random())  # noqa: S311  # nosec B311  # for spreading and play, not for secrets
         return Customer(account, self._world, self._share.wishes, rng)
 
     async def _order(self, account: Account) -> None:

@@ -52,7 +52,7 @@ LOOKS = {
         "SELECT FROM orders_truckrequest t"
         " WHERE t.id = coalesce(to_jsonb(NEW) ->> 'truck_id', to_jsonb(NEW) ->> 'id')::uuid"
         " AND (t.status = 'assigned') <>"
-        f" EXISTS (SELECT FROM orders_trip WHERE truck_id = t.id AND status IN {LIVE})"
+        f" EXISTS (SELECT FROM orders_trip WHERE truck_id = t.id AND status IN {LIVE})"  # nosec B608  # names are constants of the module; values are bound
     ),
 }
 BEFORE_INSERT = {

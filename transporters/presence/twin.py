@@ -34,7 +34,7 @@ _LISTED = f"""
                         AND own.at >= statement_timestamp() - %(ttl)s) OFFSET 0)
         ELSE EXISTS (
             SELECT FROM transporters_vehicle v WHERE v.id = p.vehicle_id AND v.in_service OFFSET 0)
-    END"""  # noqa: S608 - constants only, here and below
+    END"""  # noqa: S608 - constants only, here and below  # nosec B608  # names are constants of the module; values are bound
 # No condition on the radius: its selectivity is guessed so low that PostgreSQL would sort all of a
 # city instead of walking the index in order of distance, which the limit ends soon anyway.
 _NEAREST = f"""
@@ -47,7 +47,7 @@ FROM unnest(%(types)s::varchar[]) AS wanted (slug) CROSS JOIN LATERAL (
     ORDER BY p.on_sphere <-> cube(%(here)s::float8[])
     LIMIT %(want)s
 ) found
-"""  # noqa: S608
+"""  # noqa: S608  # nosec B608  # names are constants of the module; values are bound
 
 # Sorted, so that two processes that write the same rows never wait for each other in a ring.
 _WRITE_CURRENT = """
@@ -152,7 +152,7 @@ def places() -> Iterator[dict[str, list[tuple[Member, Point, int]]]]:
         JOIN transporters_transporter fleet ON fleet.id = p.transporter_id
         WHERE p.id > %(after)s AND {_FRESH} AND {_LISTED}
         ORDER BY p.id LIMIT %(limit)s
-    """  # noqa: S608
+    """  # noqa: S608  # nosec B608  # names are constants of the module; values are bound
     after = 0
     while True:
         rows = _rows(statement, {"after": after, "limit": REFILL_ROWS})

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from uuid import UUID
 
+import structlog
 from django.conf import settings
 from django.db.models import QuerySet
 from django.db.models.functions import Now
@@ -30,6 +31,7 @@ class BearerAuthentication(BaseAuthentication):
         session = authenticate_token(token) if scheme.lower() == "bearer" else None
         if session is None:
             raise NotSignedIn("The access token does not hold any more. Refresh it or sign in.")
+        structlog.contextvars.bind_contextvars(user_id=str(session.user_id))
         limits.charge(request._request, general_limit(session.user), session.user_id.hex)
         return session.user, session
 

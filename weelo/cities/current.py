@@ -32,7 +32,7 @@ SELECT statement_timestamp(),
  WHERE cell.cell = %s
  ORDER BY card.effective_from DESC, card.version DESC
  LIMIT 1
-"""  # noqa: S608 - made of column names
+"""  # noqa: S608 - made of column names  # nosec B608  # names are constants of the module; values are bound
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ class Hub:
         everybody = [*self.sockets(), *self.guests]
         spread_s = max(1.0, len(everybody) / RETURNS_PER_SECOND)
         for socket in everybody:
-            retry_in = round(random.uniform(0.1, spread_s), 2)  # noqa: S311
+            retry_in = round(random.uniform(0.1, spread_s), 2)  # noqa: S311  # nosec B311  # for spreading and play, not for secrets
             socket.say(encode({"type": "restart", "retry_in": retry_in}))
             socket.close(Code.RESTART)
         if everybody:

@@ -4,11 +4,9 @@ firebase-admin is imported at the first use, because it takes long and only the 
 """
 
 import functools
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +14,7 @@ import structlog
 from django.conf import settings
 
 from weelo.events.models import PushOutcome
+from weelo.lib import service_account
 from weelo.lib.breaker import Breaker
 from weelo.lib.retries import retry_after
 
@@ -144,9 +143,8 @@ def _app() -> Any:
     from firebase_admin import credentials, messaging  # noqa: PLC0415
     from requests.adapters import HTTPAdapter  # noqa: PLC0415
 
-    app = firebase_admin.initialize_app(
-        credentials.Certificate(_account()), {"httpTimeout": TIMEOUT_S}, name="push"
-    )
+    account = credentials.Certificate(service_account.load(settings.FCM_CREDENTIALS))
+    app = firebase_admin.initialize_app(account, {"httpTimeout": TIMEOUT_S}, name="push")
     # firebase-admin has no words for these two: where FCM is, and that it must not repeat by
     # itself, which would hold the batch for as long as a Retry-After says.
     service = messaging._get_messaging_service(app)
@@ -155,9 +153,3 @@ def _app() -> Any:
     for place in ("https://fcm.googleapis.com", settings.FCM_URL):
         service._client.session.mount(place, adapter)
     return app
-
-
-def _account() -> dict[str, Any] | str:
-    """The service account: its JSON itself, or the path of it."""
-    given = settings.FCM_CREDENTIALS
-    return dict(json.loads(given)) if given.lstrip().startswith("{") else str(Path(given))

@@ -41,7 +41,7 @@ def verb(function: Callable[P, R]) -> Callable[P, R]:
 
 def full_jitter(base: timedelta, tries: int) -> timedelta:
     """A wait before the next of `tries` so far: of many that failed together, few come back so."""
-    return random.uniform(0, 2**tries) * base  # noqa: S311
+    return random.uniform(0, 2**tries) * base  # noqa: S311  # nosec B311  # for spreading and play, not for secrets
 
 
 def retry_after(header: str) -> timedelta:

@@ -7,7 +7,7 @@ program with its workers can be ended. `weelo.lib.orphans` ends them if the supe
 import contextlib
 import os
 import signal
-import subprocess
+import subprocess  # nosec B404  # only our own programs are started
 import sys
 import threading
 import time
@@ -64,7 +64,7 @@ class Child:
 
     def start(self) -> None:
         self._started = time.monotonic()
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # nosec B603  # our own program, no shell, no caller's words
             self.program.command,
             env=os.environ | self.program.environment,
             stdin=subprocess.DEVNULL,
@@ -120,7 +120,7 @@ class Supervisor:
     def __init__(self, show: Show) -> None:
         self.children: dict[str, Child] = {}
         self._show = show
-        self._orphans = subprocess.Popen(
+        self._orphans = subprocess.Popen(  # nosec B603  # our own program, no shell, no caller's words
             [sys.executable, "-I", "-S", str(Path(orphans.__file__))],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

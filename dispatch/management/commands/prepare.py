@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from weelo import checks
 from weelo.lib.terminal import step_line
 
 
@@ -23,6 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """One line a step; with the demo, the last line is its accounts as JSON."""
+        checks.stand_or_exit(in_demo=True)
         self._step("migrate", migrate)
         self._step("catalogue", lambda: last_line("catalogue").removeprefix("catalogue: "))
         if not options["no_demo"]:

@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import pwd
-import subprocess
+import subprocess  # nosec B404  # only our own programs are started
 import tempfile
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def socket_folder(state: Path, user: pwd.struct_passwd | None) -> Path:
     longest = len("/weelo-12345678/.s.PGSQL.65535.lock")
     root = tempfile.gettempdir()
     if user is not None or len(os.fsencode(root)) + longest > SOCKET_PATH_BYTES:
-        root = "/tmp"  # noqa: S108  # every user passes through it
+        root = "/tmp"  # noqa: S108  # every user passes through it  # nosec B108  # a private folder is made in it
     folder = Path(tempfile.mkdtemp(prefix="weelo-", dir=root))
     os.chown(folder, owner, -1)
     return folder
@@ -101,4 +101,4 @@ def pass_through(capability: str) -> list[str]:
 
 def quietly(command: list[str]) -> bool:
     """Whether a command succeeds; what it says does not matter."""
-    return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode == 0
+    return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode == 0  # nosec B603  # our own program, no shell, no caller's words
