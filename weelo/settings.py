@@ -5,10 +5,8 @@ Times are in seconds and distances in metres unless a name says otherwise.
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl
 
-from environs import EnvValidationError
 from psycopg.conninfo import conninfo_to_dict
 
 from weelo.lib import embedded
@@ -199,6 +197,8 @@ LIMIT_OTP_ADDRESS = env.whole("LIMIT_OTP_ADDRESS", 300, "Codes per address and h
 LIMIT_SEARCH_ADDRESS = env.whole(
     "LIMIT_SEARCH_ADDRESS", 600, "Anonymous searches per address and minute.", least=1
 )
+LIMIT_ADMIN_ADDRESS = env.whole("LIMIT_ADMIN_ADDRESS", 15, "Admin sign-ins per address, 15 min.")
+LIMIT_ADMIN_ACCOUNT = env.whole("LIMIT_ADMIN_ACCOUNT", 20, "Admin sign-ins per username, 15 min.")
 OTP_PER_HOUR = env.whole("OTP_PER_HOUR", 5, "Codes per phone and hour.", least=1)
 OTP_PER_DAY = env.whole("OTP_PER_DAY", 10, "Codes per phone and day.", least=1)
 OTP_PREFIX_PER_HOUR = env.whole(
@@ -251,13 +251,15 @@ FCM_URL = env.text("FCM_URL", "https://fcm.googleapis.com", "Where pushes are se
 # --- Django ----------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "weelo.accounts.admin_app.AdminApp",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
     "rest_framework",
     "channels",
     "drf_spectacular",
@@ -272,12 +274,14 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "weelo.lib.requests.RequestMiddleware",
     "weelo.lib.limits.LimitFieldsMiddleware",
+    "weelo.lib.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -352,8 +356,20 @@ SPECTACULAR_SETTINGS = {
 
 # --- Security, as `check --deploy` asks ----------------------------------------------------
 
-SESSION_COOKIE_HTTPONLY = True
+# Only the admin has cookies: phones send tokens.
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "weelo_admin", "weelo_admin_form"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/admin/"
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+SESSION_COOKIE_AGE = env.whole("ADMIN_SESSION", 28800, "Seconds an admin sign-in holds.", least=60)
+ADMIN_TOTP = env.text(
+    "ADMIN_TOTP",
+    "optional",
+    "Authenticator codes in the admin: optional (asked of who enrolled one) or required.",
+    one_of=("optional", "required"),
+)
+OTP_TOTP_ISSUER = "Weelo"
 SSL_REDIRECT = env.flag(
     "SSL_REDIRECT", True, "Whether to answer http with a redirect to https (production only)."
 )
@@ -378,22 +394,5 @@ LOG_FORMAT = env.text(
 LOGGING_CONFIG = "weelo.lib.logs.configure"
 LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT}
 
-_missing = [
-    name
-    for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL")
-    if PRODUCTION and not globals()[name]
-]
-try:
-    env.seal()
-except EnvValidationError as fault:
-    _messages: Any = fault.error_messages
-    _faults = [f"  {name}: {'; '.join(why)}" for name, why in _messages.items()]
-else:
-    _faults = []
-_faults += [f"  {name}: must be set in production" for name in _missing]
-if _faults:
-    raise SystemExit(
-        "The environment is not usable; nothing was started.\n"
-        + "\n".join(_faults)
-        + "\nEvery variable is explained in .env.example."
-    )
+_needed = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL")
+env.seal(missing=[name for name in _needed if PRODUCTION and not globals()[name]])

@@ -4,11 +4,11 @@ A thin layer over environs (`eager=False`): every fault is collected, so that a 
 missing variables names ten. What was declared is kept for `.env.example` and `manage.py env`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from environs import Env, validate
+from environs import Env, EnvValidationError, validate
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ class Variable:
 
 
 class Environment:
-    """Typed access to environment variables; `seal()` raises one error with every fault."""
+    """Typed access to environment variables; `seal()` tells every fault at once."""
 
     def __init__(self) -> None:
         self._env = Env(eager=False)
@@ -60,9 +60,21 @@ class Environment:
     def words(self, name: str, default: list[str], meaning: str) -> list[str]:
         return self._read(self._env.list, name, default, meaning)
 
-    def seal(self) -> None:
-        """Raise environs.EnvValidationError naming every variable that was wrong."""
-        self._env.seal()
+    def seal(self, missing: Iterable[str] = ()) -> None:
+        """Stop the start (SystemExit), naming every variable that was wrong or is `missing`."""
+        faults = []
+        try:
+            self._env.seal()
+        except EnvValidationError as fault:
+            messages: Any = fault.error_messages
+            faults = [f"  {name}: {'; '.join(why)}" for name, why in messages.items()]
+        faults += [f"  {name}: must be set in production" for name in missing]
+        if faults:
+            raise SystemExit(
+                "The environment is not usable; nothing was started.\n"
+                + "\n".join(faults)
+                + "\nEvery variable is explained in .env.example."
+            )
 
     def _read(
         self,
