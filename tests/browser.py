@@ -87,7 +87,12 @@ def browser(folder):
     process = subprocess.Popen(
         [
             *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-            *("--remote-debugging-port=0", f"--user-data-dir={folder}", "--disable-dev-shm-usage"),
+            *(
+                "--remote-debugging-port=0",
+                "--window-size=1400,1000",
+                f"--user-data-dir={folder}",
+                "--disable-dev-shm-usage",
+            ),
             "about:blank",
         ],
         stdout=subprocess.DEVNULL,
