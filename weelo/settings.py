@@ -197,8 +197,8 @@ LIMIT_OTP_ADDRESS = env.whole("LIMIT_OTP_ADDRESS", 300, "Codes per address and h
 LIMIT_SEARCH_ADDRESS = env.whole(
     "LIMIT_SEARCH_ADDRESS", 600, "Anonymous searches per address and minute.", least=1
 )
-LIMIT_ADMIN_ADDRESS = env.whole("LIMIT_ADMIN_ADDRESS", 15, "Admin sign-ins per address, 15 min.")
-LIMIT_ADMIN_ACCOUNT = env.whole("LIMIT_ADMIN_ACCOUNT", 20, "Admin sign-ins per username, 15 min.")
+LIMIT_ADMIN_ADDRESS = env.whole("LIMIT_ADMIN_ADDRESS", 15, "Admin tries per IP, 15 min.", least=1)
+LIMIT_ADMIN_ACCOUNT = env.whole("LIMIT_ADMIN_ACCOUNT", 20, "Admin tries per name, 15 min", least=1)
 OTP_PER_HOUR = env.whole("OTP_PER_HOUR", 5, "Codes per phone and hour.", least=1)
 OTP_PER_DAY = env.whole("OTP_PER_DAY", 10, "Codes per phone and day.", least=1)
 OTP_PREFIX_PER_HOUR = env.whole(

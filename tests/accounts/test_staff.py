@@ -7,7 +7,7 @@ import pytest
 from django.apps import apps
 from django.contrib import admin as django_admin
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -94,7 +94,9 @@ def test_a_sign_in_renews_the_session(devi):
 
 def test_a_form_from_elsewhere_is_refused(devi):
     client = Client(enforce_csrf_checks=True)
-    assert try_in(client).status_code == 403
+    answer = try_in(client)
+    assert answer.status_code == 403
+    assert b"Form too old" in answer.content and b"<style" not in answer.content
 
 
 # --- tries --------------------------------------------------------------------------------------
@@ -196,7 +198,8 @@ def test_an_authenticator_counts_once_its_first_code_was_right(devi):
     page = client.get(ENROL)
     device = TOTPDevice.objects.get()
     picture = client.get(f"{ENROL}qr.svg")
-    assert picture["Content-Type"] == "image/svg+xml" and b"<svg" in picture.content
+    assert picture["Content-Type"] == "image/svg+xml"
+    assert b"<svg" in picture.content and b"#fff" in picture.content
     assert "no-store" in page["Cache-Control"] and "no-store" in picture["Cache-Control"]
     assert TOTPDevice.objects.count() == 1, "page and picture show the same key"
     wrong = f"{(int(code_of(device)) + 1) % 10**6:06}"
@@ -279,6 +282,19 @@ def test_a_dispatcher_makes_nobody_staff_not_even_herself(deepa):
     desk.post("/admin/accounts/user/add/", {"username": "eve", **passwords, "is_staff": "on"})
     assert set(User.objects.filter(is_staff=True)) == {deepa}
     assert not User.objects.filter(is_superuser=True).exists()
+
+
+def test_only_superusers_see_and_edit_what_a_group_may_do(deepa, devi):
+    group = Group.objects.create(name="dispatchers")
+    deepa.groups.add(group)
+    deepa.user_permissions.set(Permission.objects.all())
+    page = f"/admin/auth/group/{group.pk}/change/"
+    body = {"name": "dispatchers", "permissions": [p.pk for p in Permission.objects.all()]}
+    for path in (page, "/admin/auth/group/add/"):
+        assert signed_in(deepa).post(path, body).status_code == 403
+    assert not group.permissions.exists()
+    assert signed_in(devi).post(page, body).status_code == 302
+    assert group.permissions.exists()
 
 
 def test_a_dispatcher_does_nothing_to_other_staff(deepa, devi):

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -161,6 +162,24 @@ class SmsMessageAdmin(ReadOnly):
     def shown_text(self, message: SmsMessage) -> str:
         """The text, unless it still carries a secret."""
         return "(carries a code until it is sent)" if message.code else message.text
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class RightsAdmin(GroupAdmin):
+    """What the members of a group may do; whoever edits one could give themselves everything."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser  # also asked before the sign-in, where nobody is
+
+    has_add_permission = has_module_permission
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return self.has_module_permission(request)
+
+    has_view_permission = has_delete_permission = has_change_permission
 
 
 admin.site.unregister(TOTPDevice)  # django-otp's own page shows and edits keys

@@ -111,9 +111,9 @@ def _page(site: AdminSite, request: HttpRequest, user: User) -> HttpResponse:
 
 
 def _picture(_request: HttpRequest, user: User) -> HttpResponse:
-    """A file of its own, since the pages allow no picture inside the text."""
+    """A file of its own, as pages hold nothing inline; on white, also for who reads in the dark."""
     svg = io.BytesIO()
-    segno.make(_waiting(user).config_url, error="m").save(svg, kind="svg", scale=5)
+    segno.make(_waiting(user).config_url, error="m").save(svg, kind="svg", scale=5, light="white")
     return HttpResponse(svg.getvalue(), content_type="image/svg+xml")
 
 
