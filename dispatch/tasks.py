@@ -25,5 +25,5 @@ def sweep() -> None:
 
 @shared_task(ignore_result=True)
 def trim() -> None:
-    """Delete messages, pushes and decisions that are past their age."""
+    """Delete messages, codes, pushes and decisions that are past their age."""
     trimming.trim()

@@ -8,9 +8,15 @@ from datetime import timedelta
 from pathlib import Path
 
 from weelo import refusals
+from weelo.frameworks import (  # noqa: F401
+    AUTH_PASSWORD_VALIDATORS,
+    INSTALLED_APPS,
+    MIDDLEWARE,
+    REST_FRAMEWORK,
+    SPECTACULAR_SETTINGS,
+)
 from weelo.lib import addresses, embedded, service_account
 from weelo.lib.environment import Environment
-from weelo.rest_settings import REST_FRAMEWORK, SPECTACULAR_SETTINGS  # noqa: F401
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(os.environ, strict=os.environ.get("WEELO_ENV") == "production")
@@ -234,6 +240,8 @@ LIMIT_OTP_ADDRESS = env.whole("LIMIT_OTP_ADDRESS", 300, "Codes per address and h
 LIMIT_SEARCH_ADDRESS = env.whole(
     "LIMIT_SEARCH_ADDRESS", 600, "Anonymous searches per address and minute.", least=1
 )
+LIMIT_ADMIN_ADDRESS = env.whole("LIMIT_ADMIN_ADDRESS", 15, "Admin tries per IP, 15 min.", least=1)
+LIMIT_ADMIN_ACCOUNT = env.whole("LIMIT_ADMIN_ACCOUNT", 20, "Admin tries per name, 15 min", least=1)
 OTP_PER_HOUR = env.whole("OTP_PER_HOUR", 5, "Codes per phone and hour.", least=1)
 OTP_PER_DAY = env.whole("OTP_PER_DAY", 10, "Codes per phone and day.", least=1)
 OTP_PREFIX_PER_HOUR = env.whole(
@@ -298,37 +306,6 @@ FCM_URL = env.url(
 
 # --- Django ----------------------------------------------------------------------------------
 
-INSTALLED_APPS = [
-    "django.contrib.admin",
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
-    "django.contrib.sessions",
-    "django.contrib.messages",
-    "django.contrib.staticfiles",
-    "django.contrib.postgres",
-    "rest_framework",
-    "channels",
-    "drf_spectacular",
-    "drf_spectacular_sidecar",
-    "weelo.accounts",
-    "weelo.events",
-    "weelo.cities",
-    "transporters",
-    "orders",
-    "dispatch",
-]
-MIDDLEWARE = [
-    "weelo.lib.requests.RequestMiddleware",
-    "weelo.lib.limits.LimitFieldsMiddleware",
-    "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-]
 APPEND_SLASH = False
 ROOT_URLCONF = "weelo.urls"
 WSGI_APPLICATION = "weelo.wsgi.application"
@@ -353,11 +330,6 @@ _collected = BASE_DIR / "static-root"
 STATIC_ROOT = _collected if _collected.exists() else None
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = not PRODUCTION
-_passwords = "django.contrib.auth.password_validation"
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"{_passwords}.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
-    {"NAME": f"{_passwords}.CommonPasswordValidator"},
-]
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-in"
@@ -365,8 +337,20 @@ LOGIN_URL = "admin:login"
 
 # --- Security, as `check --deploy` asks ----------------------------------------------------
 
-SESSION_COOKIE_HTTPONLY = True
+# Only the admin has cookies: phones send tokens.
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "weelo_admin", "weelo_admin_form"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/admin/"
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+SESSION_COOKIE_AGE = env.whole("ADMIN_SESSION", 28800, "Seconds an admin sign-in holds.", least=60)
+ADMIN_TOTP = env.text(
+    "ADMIN_TOTP",
+    "optional",
+    "Authenticator codes in the admin: optional (asked of who enrolled one) or required.",
+    one_of=("optional", "required"),
+)
+OTP_TOTP_ISSUER = "Weelo"
 SSL_REDIRECT = env.flag(
     "SSL_REDIRECT", True, "Whether to answer http with a redirect to https (production only)."
 )

@@ -68,10 +68,11 @@ def test_blocking_in_the_admin_ends_the_sessions_and_is_logged(admin, devi):
     assert sign_in(ASHA)[0].get("me").status_code == 200
 
 
-def test_staff_ends_one_device(admin):
+def test_staff_ends_one_device_and_it_is_logged(admin, devi):
     (old, signed_in), (new, _) = sign_in(ASHA), sign_in(ASHA)
     act(admin, "session", "end", signed_in.session)
     assert (old.get("me").status_code, new.get("me").status_code) == (401, 200)
+    assert devi.logentry_set.get().object_id == str(signed_in.session.pk)
 
 
 def test_a_staff_password_is_changed_in_the_admin(admin, devi):

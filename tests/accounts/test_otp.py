@@ -106,6 +106,21 @@ def test_the_hourly_budget_of_sms_holds_for_all_numbers_together(settings):
 
 
 @pytest.mark.django_db
+def test_without_redis_no_cap_of_codes_opens(phone, settings, redis_away):
+    settings.LIMIT_OTP_ADDRESS = 7
+    make_codes([ASHA] * 5, timedelta(minutes=50))
+    make_codes([f"+91900000{i}" for i in range(2000, 2200)], timedelta(minutes=9))
+    refused = {n: phone.post("auth/otp", {"phone": n}) for n in (ASHA, "+919000002201")}
+    assert [answer.body["limit"] for answer in refused.values()] == [
+        "codes-per-phone-and-hour",
+        "codes-per-prefix-and-hour",
+    ]
+    asked = [phone.post("auth/otp", {"phone": f"+9198000{i}0000"}) for i in range(1, 8)]
+    assert [answer.status_code for answer in asked] == [202] * 5 + [429] * 2
+    assert asked[-1].body["limit"] == "codes"
+
+
+@pytest.mark.django_db
 def test_codes_of_yesterday_count_no_more(phone):
     make_codes([ASHA] * 10, timedelta(hours=25))
     assert phone.post("auth/otp", {"phone": ASHA}).status_code == 202
@@ -178,24 +193,27 @@ def test_a_code_is_good_for_its_own_number_only(phone):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_200_concurrent_guesses_at_most_five_are_judged():
+@pytest.mark.parametrize("right_at", [0, 100])
+def test_of_200_concurrent_guesses_at_most_five_are_judged_and_one_succeeds(right_at):
     code = ask_code(ASHA)
 
     def guess(number):
         try:
-            return sessions.sign_in_by_code(ASHA, f"{number:06}" if number else code)
+            return bool(sessions.sign_in_by_code(ASHA, f"{number:06}" if number else code))
         except Refusal as refusal:
             return refusal.code
 
-    # The right code comes 100th, so that the wrong ones have used up the tries by then.
+    # Coming 100th, the right code finds the tries used up by the wrong ones.
     numbers = [n for n in range(1, 300) if f"{n:06}" != code][:199]
-    numbers.insert(100, 0)
+    numbers.insert(right_at, 0)
     with LockWatch() as locks:
         answers = at_once(guess, numbers, threads=20)
 
-    assert answers.count("OTP_WRONG") == 5
-    assert answers.count("OTP_EXPIRED") == 195
-    assert OneTimeCode.objects.get().tries == 5
+    judged, opened = OneTimeCode.objects.get().tries, answers.count(True)
+    assert judged == 5 if right_at else judged <= 5
+    assert opened == Session.objects.count() <= (0 if right_at else 1)
+    assert answers.count("OTP_WRONG") == judged - opened
+    assert answers.count("OTP_EXPIRED") == 200 - judged
     assert locks.seen
 
 

@@ -2,14 +2,24 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.contrib.sessions.models import Session as AdminSession
 from django.db import connection
 from django.utils import timezone
 
 from dispatch import trim
 from orders.models import Wave
 from tests.events.conftest import tell
-from tests.people import make_captains, make_city, make_customer, make_order, tell_them
-from weelo.accounts.models import Device, Session
+from tests.people import (
+    ASHA,
+    BALU,
+    make_captains,
+    make_city,
+    make_customer,
+    make_order,
+    tell_them,
+)
+from weelo.accounts import otp
+from weelo.accounts.models import Device, OneTimeCode, Session, SmsMessage
 from weelo.events import mailbox
 from weelo.events.deliver import Message
 from weelo.events.models import Event, Push, Role
@@ -49,6 +59,33 @@ def test_pushes_are_kept_for_a_day():
     tell(note(asha, 2, timezone.now() + timedelta(hours=1)))
     assert trim.trim()["events_push"] == 1
     assert [push.seq for push in Push.objects.all()] == [2]
+
+
+def test_codes_are_kept_for_the_day_in_which_they_are_counted():
+    """A phone that has had all its codes of a day gets none more for the row having gone."""
+    for _ in range(2):
+        otp.send_code(ASHA)
+        age("accounts_onetimecode", "created_at", "23 hours 59 minutes")
+    assert trim.trim()["accounts_onetimecode"] == 1
+    assert OneTimeCode.objects.get().phone == ASHA
+
+
+def test_text_messages_are_kept_for_a_day_past_the_time_to_send_them():
+    otp.send_code(ASHA)
+    otp.send_code(BALU)
+    SmsMessage.objects.filter(to=ASHA).update(sent_at=timezone.now())
+    age("accounts_smsmessage", "expires_at", "24 hours 4 minutes")
+    assert trim.trim()["accounts_smsmessage"] == 0
+    age("accounts_smsmessage", "expires_at", "1 minute 1 second")
+    assert trim.trim()["accounts_smsmessage"] == 2
+
+
+def test_sessions_of_the_admin_go_when_they_are_over():
+    for key, left in (("over", -1), ("runs", 60)):
+        until = timezone.now() + timedelta(seconds=left)
+        AdminSession.objects.create(session_key=key, session_data="", expire_date=until)
+    assert trim.trim()["django_session"] == 1
+    assert AdminSession.objects.get().session_key == "runs"
 
 
 def test_decisions_are_kept_for_thirty_days():

@@ -18,7 +18,7 @@ def written():
     def write(format_, say):
         into = io.StringIO()
         handler = logging.StreamHandler(into)
-        options = logs._handlers("INFO", [logs.mask_phones], logs._final(format_))
+        options = logs._handlers("INFO", [], logs._final(format_))
         structured = dict(options["formatters"]["structured"])
         handler.setFormatter(structured.pop("()")(**structured))
         logging.getLogger().addHandler(handler)
@@ -45,6 +45,20 @@ def test_a_traceback_shows_no_local_variable_and_no_whole_phone(written, format_
     assert "request failed" in line and "RuntimeError" in line
     assert "7391" not in line
     assert "+919000000001" not in line and "0001" in line
+
+
+def break_a_constraint(log):
+    try:
+        raise ValueError("Key (phone)=(+919000000001) already exists.")
+    except ValueError:
+        log.exception("request failed", seen=["+919000000002"])
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_a_fault_that_quotes_a_phone_shows_its_last_digits_only(written, format_):
+    line = written(format_, break_a_constraint)
+    assert "Key (phone)=(+…0001)" in line and "+…0002" in line
+    assert "900000000" not in line
 
 
 def test_a_json_line_is_one_object_with_its_fields(written):

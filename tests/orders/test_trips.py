@@ -16,6 +16,7 @@ from orders.verbs.give_back import give_back
 from orders.verbs.rate import dispute, rate
 from orders.verbs.steps import Step, check_stop, step
 from orders.verbs.withdraw import reinstate_all, withdraw_all
+from tests.accounts.doors import sign_in
 from tests.orders.clock import overdue
 from tests.people import (
     make_driver,
@@ -124,6 +125,23 @@ def test_a_driver_drives_his_own_trip_and_no_other(trip, balu):
     drive(trip, "in_transit")
     with pytest.raises(refusals.IllegalStep):
         set_driver(balu.owner_id, trip.id, driver.id)
+
+
+def test_a_driver_signs_in_and_sees_his_own_trips_and_no_other(trip, asha, balu, chitra):
+    driver = make_driver(balu, "+919000000005")
+    phone, _ = sign_in(driver.phone)
+    assert phone.get("trips").body["results"] == []
+    assert phone.get(f"trips/{trip.id}").status_code == 404
+    set_driver(balu.owner_id, trip.id, driver.id)
+    assert [one["id"] for one in phone.get("trips").body["results"]] == [str(trip.id)]
+    assert phone.get(f"trips/{trip.id}").body["id"] == str(trip.id)
+    for path in ("offers", "vehicles", "drivers", "transporter"):
+        refused = phone.get(path)
+        assert refused.status_code in (403, 404), path
+    step_back = phone.post(f"trips/{trip.id}/give-back", {"reason": "tired"})
+    assert step_back.status_code in (403, 404)
+    set_driver(balu.owner_id, trip.id, None)
+    assert phone.get("trips").body["results"] == []
 
 
 def test_goods_on_board_cannot_be_given_back(trip, balu):

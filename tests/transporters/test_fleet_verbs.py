@@ -4,6 +4,7 @@ import threading
 from datetime import date, timedelta
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -156,6 +157,9 @@ def test_staff_decide_about_papers_in_the_admin(balu, client):
     client.post(page, {"reason": "Complaints."})
     balu.refresh_from_db()
     assert (balu.kyc_status, balu.kyc_reason) == (Kyc.SUSPENDED, "Complaints.")
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.object_id) == (devi, str(balu.id))
+    assert entry.change_message == "KYC: suspended. Complaints."
 
 
 @pytest.mark.parametrize(

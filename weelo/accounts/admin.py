@@ -1,13 +1,15 @@
-"""People, their sessions and messages in the admin. No code, hash or token is shown."""
+"""People, their sessions and messages in the admin. No code, hash, key or token is shown."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from weelo.accounts import phones, sessions
 from weelo.accounts.models import Device, OneTimeCode, Session, SmsMessage, User
@@ -46,6 +48,9 @@ class StaffForm(CreationForm):
         fields = ("username",)
 
 
+RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+
 @admin.register(User)
 class PersonAdmin(PeopleAdmin):
     """Blocking goes through the verb, which also ends the sessions."""
@@ -70,11 +75,23 @@ class PersonAdmin(PeopleAdmin):
         (None, {"fields": ("is_staff",)}),
     )
 
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """Only superusers say who is staff and what staff may do."""
+        rights = () if _staff(request).is_superuser else RIGHTS
+        return (*self.readonly_fields, *rights)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Nobody but a superuser changes other members of staff, their passwords least of all."""
+        return super().has_change_permission(request, obj) and _may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and _staff(request).is_superuser
+
     @admin.action(description="Block: end all sessions, refuse new ones", permissions=["change"])
     def block(self, request: HttpRequest, people: QuerySet[User]) -> None:
         """Shut out the chosen people, except whoever chose them."""
         by = _staff(request)
-        for person in people.exclude(pk=by.pk):
+        for person in filter(lambda p: _may_touch(request, p), people.exclude(pk=by.pk)):
             sessions.block(person, by)
             self.log_change(request, person, "Blocked.")
             self.message_user(request, f"{person} is blocked.", messages.WARNING)
@@ -82,7 +99,7 @@ class PersonAdmin(PeopleAdmin):
     @admin.action(description="Unblock: may sign in again", permissions=["change"])
     def unblock(self, request: HttpRequest, people: QuerySet[User]) -> None:
         """Let the chosen people in again."""
-        for person in people:
+        for person in filter(lambda p: _may_touch(request, p), people):
             sessions.unblock(person, _staff(request))
             self.log_change(request, person, "Unblocked.")
             self.message_user(request, f"{person} may sign in again.")
@@ -145,6 +162,46 @@ class SmsMessageAdmin(ReadOnly):
     def shown_text(self, message: SmsMessage) -> str:
         """The text, unless it still carries a secret."""
         return "(carries a code until it is sent)" if message.code else message.text
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class RightsAdmin(GroupAdmin):
+    """What the members of a group may do; whoever edits one could give themselves everything."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser  # also asked before the sign-in, where nobody is
+
+    has_add_permission = has_module_permission
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return self.has_module_permission(request)
+
+    has_view_permission = has_delete_permission = has_change_permission
+
+
+admin.site.unregister(TOTPDevice)  # django-otp's own page shows and edits keys
+
+
+@admin.register(TOTPDevice)
+class AuthenticatorAdmin(ReadOnly):
+    """Who signs in with a second factor. A lost phone: a superuser deletes it here."""
+
+    list_display = ("user", "confirmed", "created_at", "last_used_at")
+    list_filter = ("confirmed", "created_at", "last_used_at")
+    list_select_related = ("user",)
+    search_fields = ("user__username", "user__name")
+    fields = ("user", "confirmed", "created_at", "last_used_at")
+
+    def has_delete_permission(self, request: HttpRequest, *_args: Any) -> bool:
+        return _staff(request).is_superuser
+
+
+def _may_touch(request: HttpRequest, person: User | None) -> bool:
+    by = _staff(request)
+    return by.is_superuser or person is None or person == by or not person.is_staff
 
 
 def _staff(request: HttpRequest) -> User:

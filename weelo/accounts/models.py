@@ -8,6 +8,7 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Permis
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.functional import cached_property
 
 
 class UserManager(BaseUserManager["User"]):
@@ -42,6 +43,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
+    totpdevice_set: "models.QuerySet[Any]"  # django-otp's, whose rows point here
 
     USERNAME_FIELD = "username"
 
@@ -58,6 +60,11 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.name or self.username or self.phone or str(self.id)
+
+    @cached_property
+    def has_authenticator(self) -> bool:
+        """Whether the person signs in to the admin with a second factor; asked once a request."""
+        return self.totpdevice_set.filter(confirmed=True).exists()
 
 
 class OneTimeCode(models.Model):

@@ -11,12 +11,13 @@ import structlog
 _PHONE = re.compile(r"\+\d{6,11}(\d{4})")
 
 
-def mask_phones(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    """A structlog processor: whole phone numbers become `+…1234`."""
-    for key, value in event.items():
-        if isinstance(value, str) and "+" in value:
-            event[key] = _PHONE.sub(r"+…\1", value)
-    return event
+def mask_phones(_logger: Any, _method: str, line: str) -> str:
+    """The last structlog processor: whole phone numbers in the line become `+…1234`.
+
+    The line and not its fields, since a traceback may quote one: PostgreSQL's faults tell the
+    values of a broken constraint.
+    """
+    return _PHONE.sub(r"+…\1", line)
 
 
 def plain_values(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
@@ -33,7 +34,6 @@ def configure(options: dict[str, str]) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         plain_values,
-        mask_phones,
     ]
     logging.config.dictConfig(_handlers(options["level"], shared, _final(options["format"])))
     structlog.configure(
@@ -62,7 +62,7 @@ def _final(format_: str) -> list[Any]:
         renderers = [
             structlog.dev.ConsoleRenderer(colors=False, pad_event_to=30, exception_formatter=plain)
         ]
-    return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers]
+    return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers, mask_phones]
 
 
 def _handlers(level: str, shared: list[Any], final: list[Any]) -> dict[str, Any]:

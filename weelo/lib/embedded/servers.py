@@ -26,6 +26,10 @@ COMMON = {
     "log_timezone": "UTC",
     "log_min_messages": "warning",
     "log_line_prefix": "%m [%p] ",
+    # A refused statement and the values of a broken constraint would show phones; the client
+    # gets both, and logs them masked.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 # Nothing of a test outlives it, so nothing has to reach the disk.
 THROWAWAY = {
