@@ -163,7 +163,7 @@ def test_postgres_walks_its_index_and_neither_sorts_nor_hashes_a_city(town):
 
 
 def test_the_nearest_of_a_crowd_are_found_by_widening():
-    """More than a search takes at once, so that the steps 1, 3, 10, 50 km matter."""
+    """More than a search takes at once, so that the steps from 125 m to 64 km matter."""
     centre = Point(12.9716, 77.5946)
     placed = {
         Member(uuid.uuid4()): Point(12.9716 + i * 0.0004, 77.5946 + i * 0.0007)
