@@ -64,8 +64,8 @@ deploy: $(STAMP) ## Django's deployment checks with settings as in production; c
 supply-chain: $(STAMP) ## Known faults and licences of all that is locked; needs the internet
 	$(BIN)/python -m tests.supply_chain
 
-bench: $(STAMP) ## Measure expiry beside a million old orders; writes docs/EXPIRY.md (5 minutes)
-	$(BIN)/python -m bench expiry
+bench: $(STAMP) ## Measure expiry, waves, nearness and dispatch quality into docs/ (20 minutes; ARGS=waves)
+	@for name in $(or $(ARGS),expiry waves nearest quality); do $(BIN)/python -m bench $$name || exit; done
 
 mutate: $(STAMP) $(MUTMUT)/.installed ## Mutation testing into docs/MUTATION.md: an hour (ARGS=orders/pricing.py)
 	nice -n 10 $(BIN)/python -m tests.servers -m tests.mutation $(ARGS)

@@ -21,10 +21,16 @@ def main(name):
             "REDIS_URL": servers.addresses.redis_url,
             "DJANGO_SETTINGS_MODULE": "weelo.settings",
             "LOG_LEVEL": "WARNING",
+            "REDIS_TIMEOUT": "30",  # a busy machine must not turn to the twin unasked
         }
         import django
+        from django.conf import settings
         from django.core.management import call_command
 
+        # Nor may a busy machine end a session that it kept waiting itself.
+        settings.DATABASES["default"]["OPTIONS"]["options"] += (
+            " -c idle_in_transaction_session_timeout=0 -c lock_timeout=0 -c statement_timeout=0"
+        )
         django.setup()
         call_command("migrate", verbosity=0)
         return import_module(f"bench.{name}").main()

@@ -10,21 +10,22 @@ from uuid import UUID
 
 from django.db import connection
 
-from dispatch.matching import Candidate, Fix, History, VehicleView
+from dispatch.matching import Candidate, Fix, VehicleView
 from transporters.geo import Point, metres
 from transporters.presence import Seen
+
+Row = dict[str, Any]
 
 _TRANSPORTERS = """
 SELECT t.id AS transporter_id, t.owner_id, t.kyc_status = 'verified' AS is_verified,
        t.is_online AND u.is_active AS is_online, t.last_won_at, t.woken_at,
-       t.online_changed_at AS online_at, told.state AS offer, p.lat, p.lng, p.at,
+       t.online_changed_at AS online_at, p.lat, p.lng, p.at,
        (SELECT count(*) FROM orders_offer open
         JOIN orders_order o ON o.id = open.order_id
         WHERE open.transporter_id = t.id AND open.state = 'open'
           AND o.trucks_searching > 0 AND o.expires_at > statement_timestamp()) AS offers_open
 FROM transporters_transporter t
 JOIN accounts_user u ON u.id = t.owner_id
-LEFT JOIN orders_offer told ON told.transporter_id = t.id AND told.order_id = %s
 LEFT JOIN LATERAL (
     SELECT lat, lng, at FROM transporters_currentposition
     WHERE transporter_id = t.id AND vehicle_id IS NULL ORDER BY at DESC LIMIT 1
@@ -53,47 +54,48 @@ GROUP BY transporter_id
 """
 
 
-def known(
-    order_id: UUID,
-    pickup: Point,
-    seen: Collection[Seen],
-    *,
-    also: Iterable[UUID] = (),
-    wave_at: datetime | None = None,
-    frontier_m: int | None = None,
-) -> tuple[list[Candidate], History]:
-    """The transporters seen (and `also` these), and what this order did with them before.
+class Fleets:
+    """What PostgreSQL knows of some transporters, for all orders that are looked at together.
 
-    Two statements; a third when `frontier_m` says that the last wave (at `wave_at`) was full,
-    since then it matters who became free after it. A point that presence has not seen within its
-    radius is PostgreSQL's, at most 15 s old, so that a truck far off is not taken for one
-    without a fix.
+    Two statements; a third with `freed_since`, which is wanted when the last wave of one of the
+    orders was full, since then it matters who became free after it.
     """
-    ids = list({one.transporter_id for one in seen} | set(also))
-    if not ids:
-        return [], History({}, wave_at, frontier_m)
-    fixes = _Fixes(pickup, seen)
-    vehicles = _vehicles(ids, fixes)
-    freed = _freed(ids, wave_at) if frontier_m is not None else {}
-    candidates, offers = [], {}
-    for row in _rows(_TRANSPORTERS, [order_id, ids]):
-        id_, offer, online_at = row["transporter_id"], row.pop("offer"), row.pop("online_at")
-        if offer is not None:
-            offers[id_] = offer
-        fix = fixes.newest(id_, None, row.pop("lat"), row.pop("lng"), row.pop("at"))
-        since = max((at for at in (online_at, freed.get(id_)) if at), default=None)
-        candidates.append(
-            Candidate(vehicles=tuple(vehicles[id_]), fix=fix, available_since=since, **row)
+
+    def __init__(self, ids: Collection[UUID], *, freed_since: datetime | None = None) -> None:
+        listed = list(ids)
+        self._fleets: dict[UUID, Row] = {}
+        self._vehicles: dict[UUID, list[Row]] = {id_: [] for id_ in listed}
+        if listed:
+            self._read(listed, freed_since)
+
+    def _read(self, listed: list[UUID], freed_since: datetime | None) -> None:
+        for row in _rows(_VEHICLES, [listed]):
+            self._vehicles[row.pop("transporter_id")].append(row)
+        freed = _freed(listed, freed_since) if freed_since is not None else {}
+        for row in _rows(_TRANSPORTERS, [listed]):
+            since = [row.pop("online_at"), freed.get(row["transporter_id"])]
+            row["available_since"] = max((at for at in since if at), default=None)
+            self._fleets[row["transporter_id"]] = row
+
+    def candidates(self, pickup: Point, seen: Collection[Seen]) -> list[Candidate]:
+        """The transporters seen near one pickup.
+
+        A point that presence has not seen within its radius is PostgreSQL's, at most 15 s old, so
+        that a truck far off is not taken for one without a fix.
+        """
+        fixes = _Fixes(pickup, seen)
+        ids = dict.fromkeys(one.transporter_id for one in seen)
+        return [self._candidate(self._fleets[id_], fixes) for id_ in ids if id_ in self._fleets]
+
+    def _candidate(self, fleet: Row, fixes: "_Fixes") -> Candidate:
+        id_ = fleet["transporter_id"]
+        vehicles = tuple(
+            VehicleView(fix=fixes.newest(id_, row["id"], row), **_without_place(row))
+            for row in self._vehicles[id_]
         )
-    return candidates, History(offers, wave_at, frontier_m)
-
-
-def _vehicles(ids: list[UUID], fixes: "_Fixes") -> dict[UUID, list[VehicleView]]:
-    fleets: dict[UUID, list[VehicleView]] = {id_: [] for id_ in ids}
-    for row in _rows(_VEHICLES, [ids]):
-        owner, lat, lng, at = (row.pop(name) for name in ("transporter_id", "lat", "lng", "at"))
-        fleets[owner].append(VehicleView(fix=fixes.newest(owner, row["id"], lat, lng, at), **row))
-    return fleets
+        return Candidate(
+            vehicles=vehicles, fix=fixes.newest(id_, None, fleet), **_without_place(fleet)
+        )
 
 
 class _Fixes:
@@ -105,27 +107,23 @@ class _Fixes:
             (one.transporter_id, one.vehicle_id): Fix(one.distance_m, one.at) for one in seen
         }
 
-    def newest(
-        self,
-        transporter_id: UUID,
-        vehicle_id: UUID | None,
-        lat: float,
-        lng: float,
-        at: datetime | None,
-    ) -> Fix | None:
-        """`lat`, `lng` and `at` are PostgreSQL's; without `at` it knows of no point."""
-        live = self._seen.get((transporter_id, vehicle_id))
+    def newest(self, transporter_id: UUID, vehicle_id: UUID | None, row: Row) -> Fix | None:
+        """`lat`, `lng` and `at` of the row are PostgreSQL's; without `at` it knows no point."""
+        live, at = self._seen.get((transporter_id, vehicle_id)), row["at"]
         if at is None or (live is not None and live.at >= at):
             return live
-        return Fix(metres(self._pickup, Point(lat, lng)), at)
+        return Fix(metres(self._pickup, Point(row["lat"], row["lng"])), at)
 
 
-def _freed(ids: list[UUID], wave_at: datetime | None) -> dict[UUID, datetime]:
-    rows = _rows(_FREED, [ids, wave_at])
-    return {row["transporter_id"]: row["freed_at"] for row in rows}
+def _without_place(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name not in ("lat", "lng", "at")}
 
 
-def _rows(statement: str, values: list[Any]) -> list[dict[str, Any]]:
+def _freed(ids: list[UUID], since: datetime) -> dict[UUID, datetime]:
+    return {row["transporter_id"]: row["freed_at"] for row in _rows(_FREED, [ids, since])}
+
+
+def _rows(statement: str, values: list[Any]) -> list[Row]:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         names = [column.name for column in cursor.description]

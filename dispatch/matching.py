@@ -102,6 +102,10 @@ class History:
     wave_at: datetime | None = None
     frontier_m: int | None = None
 
+    def for_a_wave(self) -> "History":
+        """What the next wave needs of it: that one tells whoever stood beyond the last one too."""
+        return History(self.offers)
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:

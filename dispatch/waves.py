@@ -11,18 +11,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Self
+from functools import partial
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 import structlog
-from django.conf import settings
 from django.db import DatabaseError, connection
 
-from dispatch import candidates
-from dispatch.matching import Chosen, Match, OrderView, Reason, Skipped, match
+from dispatch.matching import Chosen, History, OrderView, Reason, Skipped
 from dispatch.policy import Policies, Policy
+from dispatch.search import Found, Search, find
 from orders.verbs.tell import Plan, Told, tell
-from transporters import presence
 from transporters.geo import Point
 from weelo.lib.away import database_is_away
 from weelo.lib.problems import Refusal
@@ -32,9 +31,9 @@ log = structlog.get_logger(__name__)
 BATCH = 20
 LEASE = timedelta(seconds=2)
 MOST_LOGGED = 50
-MOST_SEEN = 6_400
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 # What a broken row, or a fault of ours in handling it, raises: one order must not stop the rest.
 BROKEN = (DatabaseError, Refusal, AssertionError, LookupError, TypeError, ValueError)
@@ -63,6 +62,8 @@ SELECT o.id AS order_id, o.city_id AS city, o.customer_id, o.pickup::text,
         WHERE order_id = o.id AND part = 0 AND at >= o.seeking_since) AS sent,
        (SELECT coalesce(max(part), 0) FROM orders_wave
         WHERE order_id = o.id AND number = o.wave) AS part,
+       (SELECT jsonb_object_agg(transporter_id, state) FROM orders_offer
+        WHERE order_id = o.id)::text AS offers,
        last.at AS wave_at,
        CASE WHEN last.skipped @> '[{"reason": "WAVE_FULL"}]' THEN
            (SELECT max((one ->> 'distance_m')::int) FROM jsonb_array_elements(last.told) one)
@@ -79,7 +80,7 @@ class Due:
     """An order to look at, as it was when it was picked at `now` (the database's clock).
 
     `wave`, `part` and `reached_m` are those of the last one sent; `sent` counts the waves since
-    it began to seek. `frontier_m` is set when the last wave was full (see `matching.History`).
+    it began to seek. `history`: whom it was offered to, and the last wave.
     `request_id` is of the call that made the order.
     """
 
@@ -93,8 +94,7 @@ class Due:
     sent: int
     seeking_since: datetime
     now: datetime
-    wave_at: datetime | None
-    frontier_m: int | None
+    history: History
     request_id: str | None = None
 
     @classmethod
@@ -107,7 +107,13 @@ class Due:
             trucks_open=row.pop("trucks_open"),
             today=row.pop("today"),
         )
-        return cls(pickup=Point(pickup["lat"], pickup["lng"]), view=view, **row)
+        offers = json.loads(row.pop("offers") or "{}")
+        history = History(
+            {UUID(transporter_id): state for transporter_id, state in offers.items()},
+            row.pop("wave_at"),
+            row.pop("frontier_m"),
+        )
+        return cls(pickup=Point(pickup["lat"], pickup["lng"]), view=view, history=history, **row)
 
     def wave_due_at(self, policy: Policy, sent: int) -> datetime | None:
         """When the wave after `sent` ones goes out; None when the policy has no more."""
@@ -123,12 +129,71 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The answer to one search: who, within which radius, and which store said so."""
+class Look:
+    """One look at an order: at its next wave, or (`part` > 0) at newcomers since the last one."""
 
-    match: Match
-    radius_m: int
-    source: str
+    due: Due
+    policy: Policy
+    search: Search
+    number: int
+    part: int
+    next_look: datetime
+    started: float
+
+    @classmethod
+    def at(cls, due: Due, policy: Policy) -> Self:
+        """The order's next wave if it is time, else a look for newcomers."""
+        wave_due_at = due.wave_due_at(policy, due.sent)
+        if wave_due_at is not None and wave_due_at <= due.now:
+            number, part, sent = due.wave + 1, 0, due.sent + 1
+            radii_m, history = policy.radii_m(number, due.reached_m), due.history.for_a_wave()
+        else:
+            number, part, sent = due.wave, due.part + 1, due.sent
+            radii_m, history = [due.reached_m], due.history
+        search = Search(due.pickup, due.view, history, policy, radii_m, due.now)
+        next_look = due.next_look(policy, sent)
+        return cls(due, policy, search, number, part, next_look, time.perf_counter())
+
+    def tell(self) -> bool:
+        """Tell those who were found; whether any wave was sent.
+
+        A wave that finds nobody anywhere is sent too: it says so in the decision log and to the
+        customer, and newcomers are looked for as far as it reached. A look for newcomers that
+        finds nobody writes nothing.
+        """
+        found = self.search.found
+        assert found is not None
+        if self.part and not found.match.told:
+            _look_again(self.due, self.next_look)
+            return False
+        sent = tell(self._plan(found))
+        if sent:
+            self._log(found)
+        return sent
+
+    def _plan(self, found: Found) -> Plan:
+        return Plan(
+            order_id=self.due.order_id,
+            number=self.number,
+            part=self.part,
+            radius_m=found.radius_m,
+            policy_id=self.policy.id,
+            told=[_told(chosen) for chosen in found.match.told],
+            skipped=[_logged(skipped) for skipped in nearest_skipped(found.match.skipped)],
+            source=found.source,
+            next_wave_at=self.next_look,
+        )
+
+    def _log(self, found: Found) -> None:
+        log.info(
+            "newcomers told" if self.part else "wave sent",
+            order_id=self.due.order_id,
+            number=self.number,
+            radius_m=found.radius_m,
+            told=len(found.match.told),
+            skipped=len(found.match.skipped),
+            ms=round((time.perf_counter() - self.started) * 1000, 1),
+        )
 
 
 def send_due(
@@ -136,26 +201,49 @@ def send_due(
 ) -> int:
     """Look at up to `limit` due orders, new ones first; returns how many were picked.
 
-    An order that fails is logged and picked again when its lease is over. Raises OperationalError
-    when the database is away.
+    They are searched for together and told of one by one. An order that fails is logged and
+    picked again when its lease is over. Raises OperationalError when the database is away.
     """
     picked = claim(limit)
-    for row in picked:
+    looks = [look for row in picked if (look := _look(row, policies)) is not None]
+    for look in _found(looks):
         if is_stopping():
             break
         # What is written and logged for an order carries the id of the call that made it.
-        with structlog.contextvars.bound_contextvars(request_id=row["request_id"] or ""):
-            _look_at(row, policies)
+        with structlog.contextvars.bound_contextvars(request_id=look.due.request_id or ""):
+            _without_stopping(look.due.order_id, look.tell)
     return len(picked)
 
 
-def _look_at(row: Row, policies: Policies) -> None:
+def _look(row: Row, policies: Policies) -> Look | None:
+    order_id, city = row["order_id"], row["city"]
+    return _without_stopping(order_id, lambda: Look.at(Due.of(row), policies.of(city)))
+
+
+def _found(looks: list[Look]) -> list[Look]:
+    """The looks with their answers; one that fails leaves the others theirs."""
     try:
-        look(Due.of(row), policies.of(row["city"]))
+        find([look.search for look in looks])
     except BROKEN as fault:
-        if isinstance(fault, DatabaseError) and database_is_away(fault):
-            raise
-        log.exception("order not dispatched", order_id=row["order_id"])
+        _raise_if_away(fault)
+        for look in looks:
+            _without_stopping(look.due.order_id, partial(find, [look.search]))
+    return [look for look in looks if look.search.found is not None]
+
+
+def _without_stopping(order_id: UUID, do: Callable[[], T]) -> T | None:
+    """What `do` returns; a fault is logged, since one order must not stop the rest."""
+    try:
+        return do()
+    except BROKEN as fault:
+        _raise_if_away(fault)
+        log.exception("order not dispatched", order_id=order_id)
+        return None
+
+
+def _raise_if_away(fault: Exception) -> None:
+    if isinstance(fault, DatabaseError) and database_is_away(fault):
+        raise fault
 
 
 def claim(limit: int) -> list[Row]:
@@ -164,103 +252,6 @@ def claim(limit: int) -> list[Row]:
         cursor.execute(_CLAIM, [limit, LEASE.total_seconds()])
         names = [column.name for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
-def look(due: Due, policy: Policy) -> bool:
-    """Send the order's next wave if it is time, else tell newcomers; whether any was told."""
-    wave_due_at = due.wave_due_at(policy, due.sent)
-    if wave_due_at is not None and wave_due_at <= due.now:
-        return send_wave(due, policy)
-    return tell_newcomers(due, policy)
-
-
-def send_wave(due: Due, policy: Policy) -> bool:
-    """The next wave: the nearest within its radius, widened at once while that finds nobody.
-
-    One that finds nobody anywhere is sent too: it says so in the decision log and to the
-    customer, and newcomers are looked for as far as it reached.
-    """
-    started = time.perf_counter()
-    number, next_look = due.wave + 1, due.next_look(policy, due.sent + 1)
-    for radius_m in policy.radii_m(number, due.reached_m):
-        found = search(due, policy, radius_m)
-        if found.match.told:
-            break
-    sent = tell(_plan(due, policy, found, next_look, number=number, part=0))
-    if sent:
-        _log("wave sent", due, found, number, started)
-    return sent
-
-
-def tell_newcomers(due: Due, policy: Policy) -> bool:
-    """Tell who came into reach since the last wave; writes nothing when there is nobody."""
-    started = time.perf_counter()
-    found = search(due, policy, due.reached_m, wave_at=due.wave_at, frontier_m=due.frontier_m)
-    next_look = due.next_look(policy, due.sent)
-    if not found.match.told:
-        _look_again(due, next_look)
-        return False
-    sent = tell(_plan(due, policy, found, next_look, number=due.wave, part=due.part + 1))
-    if sent:
-        _log("newcomers told", due, found, due.wave, started)
-    return sent
-
-
-def search(
-    due: Due,
-    policy: Policy,
-    radius_m: int,
-    *,
-    wave_at: datetime | None = None,
-    frontier_m: int | None = None,
-) -> Found:
-    """Whom to tell within a radius, exactly: the nearest that may be told, in rank order.
-
-    Asks for more of the nearest until one wave is full of those who may be told and nobody
-    unseen could be nearer, or until everyone within the radius was seen.
-    """
-    size = policy.wave_size(due.view.trucks_open)
-    limit = 4 * size
-    while True:
-        nearby = presence.nearest(
-            due.pickup, vehicle_types=due.view.vehicle_types, radius_m=radius_m, limit=limit
-        )
-        known, history = candidates.known(
-            due.order_id, due.pickup, nearby.seen, wave_at=wave_at, frontier_m=frontier_m
-        )
-        answer = match(
-            due.view,
-            known,
-            history,
-            policy,
-            radius_m,
-            now=due.now,
-            position_ttl=settings.POSITION_TTL,
-        )
-        all_seen = len(nearby.seen) < limit or limit >= MOST_SEEN
-        if all_seen or _is_full(answer, size, nearby.seen[-1].distance_m):
-            return Found(answer, radius_m, nearby.source)
-        limit *= 4
-
-
-def _is_full(answer: Match, size: int, seen_to_m: float) -> bool:
-    return len(answer.told) == size and answer.told[-1].distance_m <= seen_to_m
-
-
-def _plan(
-    due: Due, policy: Policy, found: Found, next_look: datetime, *, number: int, part: int
-) -> Plan:
-    return Plan(
-        order_id=due.order_id,
-        number=number,
-        part=part,
-        radius_m=found.radius_m,
-        policy_id=policy.id,
-        told=[_told(chosen) for chosen in found.match.told],
-        skipped=[_logged(skipped) for skipped in nearest_skipped(found.match.skipped)],
-        source=found.source,
-        next_wave_at=next_look,
-    )
 
 
 def _told(chosen: Chosen) -> Told:
@@ -302,15 +293,3 @@ def _look_again(due: Due, at: datetime) -> None:
             "UPDATE orders_order SET next_wave_at = %s WHERE id = %s AND next_wave_at = %s",
             [at, due.order_id, lease_ends],
         )
-
-
-def _log(event: str, due: Due, found: Found, number: int, started: float) -> None:
-    log.info(
-        event,
-        order_id=due.order_id,
-        number=number,
-        radius_m=found.radius_m,
-        told=len(found.match.told),
-        skipped=len(found.match.skipped),
-        ms=round((time.perf_counter() - started) * 1000, 1),
-    )

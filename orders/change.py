@@ -31,7 +31,14 @@ from orders.states import (
     TripStatus,
     TruckStatus,
 )
-from orders.trucks import counting, held, held_trips, status_at, with_held_trips
+from orders.trucks import (
+    counting,
+    held,
+    held_trips,
+    status_at,
+    with_held_trips,
+    without_trips,
+)
 from weelo.events.deliver import Message, deliver
 from weelo.lib.problems import NotFound
 from weelo.lib.wire import rfc3339
@@ -83,7 +90,8 @@ class Change:
     def of(cls, by: By, **where: Any) -> Self:
         """Lock one order (`where` filters orders), then read its trucks, trips and offers.
 
-        Three statements. Raises NotFound. The clock is the database's, read after the lock.
+        Three statements; two for an order that nobody was told of, which has no offers and so no
+        trips. Raises NotFound. The clock is the database's, read after the lock.
         """
         change = cls.find(by, **where)
         if change is None:
@@ -94,7 +102,7 @@ class Change:
     @classmethod
     def find(cls, by: By, **where: Any) -> Self | None:
         """As `of`, or None, and without the offers: `read_offers` comes before any change."""
-        orders = Order.objects.filter(**where)
+        orders = Order.objects.filter(**where).order_by()
         changes = cls._lock(by, orders.select_for_update(no_key=True, of=("self",)))
         return changes[0] if changes else None
 
@@ -111,7 +119,9 @@ class Change:
         orders = list(locked.select_related("city"))
         ids = [order.id for order in orders]
         trucks: dict[UUID, list[TruckRequest]] = {id_: [] for id_ in ids}
-        for truck in with_held_trips(TruckRequest.objects.filter(order_id__in=ids)) if ids else ():
+        told = any(order.captains_told for order in orders)
+        read = with_held_trips if told else without_trips
+        for truck in read(TruckRequest.objects.filter(order_id__in=ids)) if ids else ():
             trucks[truck.order_id].append(truck)
         return [cls._of(by, order, trucks[order.id]) for order in orders]
 
@@ -336,11 +346,14 @@ class Change:
 
 
 def read_offers(changes: Sequence[Change]) -> None:
-    """Read whom the orders were told to, and keep what everybody sees before the change."""
-    by_order = {change.order.id: change for change in changes}
+    """Read whom the orders were told to, and keep what everybody sees before the change.
+
+    One statement, or none when nobody was told.
+    """
+    by_order = {change.order.id: change for change in changes if change.order.captains_told}
     told = Offer.objects.filter(order_id__in=by_order).order_by("id")
     told = told.annotate(captain_id=F("transporter__owner_id"))  # type: ignore[no-redef]
-    for offer in told if changes else ():
+    for offer in told if by_order else ():
         by_order[offer.order_id].offers.append(offer)
     for change in changes:
         change.before = announce.Before.of(change.order, change.trucks, change.offers)

@@ -25,6 +25,11 @@ def with_held_trips(trucks: QuerySet[TruckRequest]) -> QuerySet[TruckRequest]:
     )
 
 
+def without_trips(trucks: QuerySet[TruckRequest]) -> QuerySet[TruckRequest]:
+    """As `with_held_trips` for orders that nobody was told of, which have no trips to look for."""
+    return trucks.annotate(now=Now()).order_by("order_id", "position")
+
+
 def held(truck: TruckRequest) -> Trip | None:
     """The trip that holds a truck, as read by `with_held_trips`, or None."""
     return getattr(truck, "held", None)

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from orders.change import SYSTEM, Change
-from orders.models import Offer, Wave
+from orders.models import Offer, Order, Wave
 from orders.states import OfferState
 from transporters.models import Kyc, Transporter
 from weelo.lib.retries import verb
@@ -48,18 +48,15 @@ def tell(plan: Plan) -> bool:
     """
     change = Change.of(SYSTEM, id=plan.order_id)
     order = change.order
-    if not order.is_seeking(change.now) or not _is_next(plan, change):
+    if not order.is_seeking(change.now) or not _is_next(plan, order):
         return False
     known = {offer.transporter_id for offer in change.offers}
     wanted = [told.transporter_id for told in plan.told if told.transporter_id not in known]
-    fleets = Transporter.objects.filter(
-        id__in=wanted, kyc_status=Kyc.VERIFIED, is_online=True, owner__is_active=True
-    )
-    verified = {fleet.id: fleet for fleet in fleets}
-    told = [one for one in plan.told if one.transporter_id in verified]
+    captains = _captains(wanted)
+    told = [one for one in plan.told if one.transporter_id in captains]
     for one in told:
         offer = _offer(plan, one, change)
-        offer.captain_id = verified[one.transporter_id].owner_id
+        offer.captain_id = captains[one.transporter_id]
         change.offers.append(offer)
         change.add(offer)
         change.note(
@@ -82,10 +79,26 @@ def tell(plan: Plan) -> bool:
     return True
 
 
-def _is_next(plan: Plan, change: Change) -> bool:
-    """Whether no other loop sent this wave (or this part of it) before."""
-    sent = change.order.waves.order_by("-number", "-part").values_list("number", "part").first()
-    return sent is None or (plan.number, plan.part) > sent
+def _is_next(plan: Plan, order: Order) -> bool:
+    """Whether no other loop sent this wave (or this part of it) before.
+
+    Only for newcomers it takes a statement: the order itself says which wave was the last.
+    """
+    if plan.number != order.wave:
+        return plan.number > order.wave
+    sent = order.waves.filter(number=plan.number).order_by("-part")
+    last = sent.values_list("part", flat=True).first()
+    return last is None or plan.part > last
+
+
+def _captains(fleet_ids: list[UUID]) -> dict[UUID, UUID]:
+    """The captain of each of these fleets that may be told now."""
+    if not fleet_ids:
+        return {}
+    fleets = Transporter.objects.filter(
+        id__in=fleet_ids, kyc_status=Kyc.VERIFIED, is_online=True, owner__is_active=True
+    )
+    return dict(fleets.values_list("id", "owner_id"))
 
 
 def _offer(plan: Plan, one: Told, change: Change) -> Offer:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from weelo.accounts.models import User
 from weelo.cities import cached
 from weelo.cities.catalogue import DEMO_MULTIPLIERS, DEMO_RATES, FIRST_POLICY
+from weelo.cities.history import differences
 from weelo.cities.models import City, CityCell, DispatchPolicy, RateCard, VehicleType
 
 pytestmark = pytest.mark.usefixtures("two_cities")
@@ -151,3 +152,61 @@ def test_a_rate_card_without_a_price_for_an_active_type_is_not_stored(admin_clie
 def test_a_rate_card_does_not_change_the_past(admin_client):
     answer = admin_client.post(page("ratecard_add"), card_form(effective_from_0="2026-01-01"))
     assert "effective_from" in answer.context["adminform"].form.errors
+
+
+def test_the_page_of_a_citys_policies_says_who_changed_what_when(admin_client, devi):
+    waves = [*FIRST_POLICY["waves"][:-1], {"after_s": 45, "radius_m": 60_000}]
+    values = FIRST_POLICY | {"per_truck": 5, "waves": waves}
+    for changed, note in ((values, "more, and sooner"), (values | {"offers_cap": 2}, "calmer")):
+        form = {"city": "kochi", "values": json.dumps(changed), "note": note}
+        assert admin_client.post(page("dispatchpolicy_add"), form).status_code == 302
+    answer = admin_client.get(page("dispatchpolicy_of_city", "kochi"))
+    shown = [
+        (row.version, row.note, row.created_by, [tuple(one) for one in differences])
+        for row, differences in answer.context["versions"]
+    ]
+    assert shown[:2] == [
+        (3, "calmer", devi, [("offers_cap", "3", "2")]),
+        (
+            2,
+            "more, and sooner",
+            devi,
+            [
+                ("wave 5", "after 48 s within 80000 m", "after 45 s within 60000 m"),
+                ("per_truck", "3", "5"),
+            ],
+        ),
+    ]
+    version, _, nobody, all_of_it = shown[2]
+    assert (version, nobody, len(all_of_it)) == (1, None, 10)
+    text = answer.content.decode()
+    assert "Version 3, in force" in text
+    assert "after 45 s within 60000 m" in text
+    assert "by devi: calmer" in text
+
+
+def test_a_wave_that_is_gone_or_new_is_a_difference():
+    two = {"waves": [{"after_s": 0, "radius_m": 5}, {"after_s": 9, "radius_m": 7}]}
+    one = {"waves": two["waves"][:1], "wave_min": 4}
+    assert differences(two, one) == [
+        ("wave_min", "—", "4"),
+        ("wave 2", "after 9 s within 7 m", "—"),
+    ]
+    assert differences(one, one) == []
+
+
+def test_the_lists_lead_to_the_page_of_a_citys_policies(admin_client):
+    address = page("dispatchpolicy_of_city", "kochi")
+    for name in ("city_changelist", "dispatchpolicy_changelist"):
+        assert address in admin_client.get(page(name)).content.decode()
+
+
+def test_the_page_of_a_citys_policies_is_for_those_who_may_see_them(client):
+    client.force_login(User.objects.create(username="eve", is_staff=True))
+    assert client.get(page("dispatchpolicy_of_city", "kochi")).status_code == 403
+    client.logout()
+    assert client.get(page("dispatchpolicy_of_city", "kochi")).status_code == 302
+
+
+def test_a_city_that_is_not_there_has_no_page_of_policies(admin_client):
+    assert admin_client.get(page("dispatchpolicy_of_city", "atlantis")).status_code == 404

@@ -1,6 +1,7 @@
 """Waves: the nearest first, wider at once while nobody is found, newcomers between."""
 
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from django.db import connection
@@ -8,6 +9,8 @@ from django.test.utils import CaptureQueriesContext
 
 from dispatch import waves
 from dispatch.policy import Policies
+from dispatch.search import Search, find
+from orders.models import Order, Wave
 from orders.states import OfferState
 from orders.verbs.accept import accept
 from orders.verbs.decline import decline
@@ -26,9 +29,11 @@ from tests.people import (
     vehicle_ids,
 )
 from transporters import presence
+from transporters.presence import index
 from weelo.lib.redis import RedisAway
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("presence_empty")]
+phones = count()
 
 
 @pytest.fixture
@@ -291,8 +296,10 @@ def test_a_wave_planned_twice_is_sent_once(asha, balu, monkeypatch):
     (row,) = waves.claim(20)
     due = waves.Due.of(row)
     policy = Policies().of("bengaluru")
-    waves.look(due, policy)
-    waves.look(due, policy)
+    for _ in range(2):
+        one = waves.Look.at(due, policy)
+        find([one.search])
+        one.tell()
     assert [tell(plan) for plan in plans] == [True, False]
     assert log_of(order) == [(1, 0, 5000, 1)]
 
@@ -333,3 +340,63 @@ def test_a_look_costs_two_statements_to_search_and_one_to_pick(asha, balu):
     with CaptureQueriesContext(connection) as seen:
         waves.send_due(policies)
     assert len(seen) == 3, seen.captured_queries
+
+
+def customers(number):
+    return [make_customer(f"+9190000001{next(phones):02}", "Anil") for _ in range(number)]
+
+
+def test_first_waves_take_three_statements_together_and_five_each(asha, balu):
+    stand(balu, 1000)
+    policies = Policies()
+    policies.of("bengaluru")
+    for number in (1, 2):
+        for customer in customers(number):
+            make_order(customer)
+        with CaptureQueriesContext(connection) as seen:
+            assert waves.send_due(policies, limit=number) == number
+        bracket = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT")
+        statements = [q["sql"] for q in seen if not q["sql"].startswith(bracket)]
+        assert len(statements) == 3 + 5 * number, "\n\n".join(statements)
+        Order.objects.filter(trucks_searching__gt=0).update(next_wave_at=None)
+
+
+def test_orders_that_are_searched_for_together_share_one_trip_to_redis(asha, balu, monkeypatch):
+    stand(balu, 1000)
+    for customer in customers(3):
+        make_order(customer)
+    trips = []
+    real = index.nearest
+    monkeypatch.setattr(
+        "transporters.presence.index.nearest", lambda asks: trips.append(len(asks)) or real(asks)
+    )
+    assert look() == 3
+    assert trips == [3]
+
+
+def test_orders_of_one_look_count_as_open_offers_for_one_another(asha, balu):
+    stand(balu, 1000)
+    for customer in customers(5):
+        make_order(customer)
+    assert look() == 5
+    skipped = [skip["reason"] for wave in Wave.objects.all() for skip in wave.skipped]
+    assert balu.offers.count() == 3
+    assert skipped == ["TOO_MANY_OFFERS"] * 2
+
+
+def test_a_search_that_fails_leaves_the_others_theirs(asha, balu, monkeypatch, caplog):
+    stand(balu, 1000)
+    broken = make_order(make_customer("+919000000008", "Anil"))
+    order = make_order(asha)
+    real = Search.hear
+
+    def hear(search, *answer):
+        if search.view.customer_id == broken.customer_id:
+            raise ValueError("no answer")
+        real(search, *answer)
+
+    monkeypatch.setattr(Search, "hear", hear)
+    look()
+    assert told(order) == ["Balu"]
+    assert told(broken) == []
+    assert caplog.text.count("order not dispatched") == 1

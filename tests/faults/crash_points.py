@@ -96,7 +96,7 @@ TELL = [
     *shared("tell"),
     CrashPoint(
         "after its hint and before it is logged",
-        *("dispatch.waves", "send_wave", "if sent:"),
+        *("dispatch.waves", "Look.tell", "if sent:"),
         committed=True,
     ),
 ]

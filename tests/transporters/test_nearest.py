@@ -163,7 +163,7 @@ def test_postgres_walks_its_index_and_neither_sorts_nor_hashes_a_city(town):
 
 
 def test_the_nearest_of_a_crowd_are_found_by_widening():
-    """More than a search takes at once, so that the steps 1, 3, 10, 50 km matter."""
+    """More than a search takes at once, so that the steps from 125 m to 64 km matter."""
     centre = Point(12.9716, 77.5946)
     placed = {
         Member(uuid.uuid4()): Point(12.9716 + i * 0.0004, 77.5946 + i * 0.0007)
@@ -175,6 +175,20 @@ def test_the_nearest_of_a_crowd_are_found_by_widening():
         for radius_m in (700, 5_000, 80_000):
             nearby = presence.nearest(centre, vehicle_types=[TYPE], radius_m=radius_m, limit=limit)
             equals_brute_force(nearby, centre, radius_m, placed, limit)
+
+
+def test_several_questions_are_answered_in_one_trip_also_by_a_redis_that_forgot_the_script():
+    places = [Point(12.97, 77.59), Point(13.1, 77.7)]
+    members = [Member(uuid.uuid4()), Member(uuid.uuid4())]
+    now_ms = to_ms(timezone.now())
+    rows = [(member, place, now_ms) for member, place in zip(members, places, strict=True)]
+    index.refill({TYPE: rows})
+    with guarded() as redis:
+        redis.script_flush()
+    asks = [presence.Ask(place, [TYPE, TYPE], 500, 9) for place in places]
+    answers = presence.nearest_of_each(asks)
+    assert [[seen.member for seen in one.seen] for one in answers] == [[m] for m in members]
+    assert {one.source for one in answers} == {"redis"}
 
 
 def test_stale_members_in_front_hide_nobody_behind():

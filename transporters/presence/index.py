@@ -18,10 +18,11 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from redis import Redis
 from redis.exceptions import NoScriptError
 
 from transporters.geo import EARTH_RADIUS_M, Point, metres
-from transporters.presence.seen import COUNT_MOST, Count, Member, Seen
+from transporters.presence.seen import COUNT_MOST, Ask, Count, Member, Seen
 from transporters.presence.track import Track, Verdict, from_ms, to_ms
 from weelo.lib.redis import guarded
 
@@ -33,6 +34,9 @@ SPARE = 8
 _FILLED = "presence:filled"
 # Redis measures on a sphere of its own; a wider search is cut back by exact distance.
 _REDIS_RADIUS = 6_372_797.560856 / EARTH_RADIUS_M
+
+
+Call = tuple[Sequence[str], Sequence[Any]]  # keys, arguments
 
 
 class Script:
@@ -50,6 +54,21 @@ class Script:
                 return redis.evalsha(self._sha, len(keys), *values)
             except NoScriptError:
                 return redis.eval(self._source, len(keys), *values)
+
+    def each(self, calls: Sequence[Call]) -> list[Any]:
+        """The answers to several calls, in one round trip."""
+        with guarded() as redis:
+            try:
+                return self._pipelined(redis, calls)
+            except NoScriptError:
+                redis.script_load(self._source)
+                return self._pipelined(redis, calls)
+
+    def _pipelined(self, redis: Redis, calls: Sequence[Call]) -> list[Any]:
+        pipeline = redis.pipeline(transaction=False)
+        for keys, arguments in calls:
+            pipeline.evalsha(self._sha, len(keys), *keys, *arguments)
+        return pipeline.execute()
 
 
 _track, _nearest = Script("track"), Script("nearest")
@@ -88,28 +107,36 @@ def track(
     return (True, verdict.track) if answer == 1 else (False, Track.unpack(answer))
 
 
-def nearest(
-    point: Point, vehicle_types: Collection[str], radius_m: float, limit: int
-) -> tuple[bool, list[Seen]]:
-    """Whether the index is filled, and at least the `limit` nearest fresh members, unsorted.
+def nearest(asks: Sequence[Ask]) -> list[tuple[bool, list[Seen]]]:
+    """To each question whether the index is filled, and at least the `limit` nearest fresh
+    members, unsorted; one round trip for all.
 
     Exact to the 0.6 m to which Redis keeps points.
     """
-    filled, parts = _search(point, vehicle_types, radius_m, limit + SPARE, summary=False)
-    found = [_seen(point, part[i : i + 4]) for part in parts for i in range(1, len(part), 4)]
-    return filled, found
+    calls = [
+        _call(ask.point, ask.vehicle_types, ask.radius_m, ask.limit + SPARE, summary=False)
+        for ask in asks
+    ]
+    answers = _nearest.each(calls)
+    return [_found(ask.point, answer) for ask, answer in zip(asks, answers, strict=True)]
+
+
+def _found(point: Point, answer: list[Any]) -> tuple[bool, list[Seen]]:
+    found = [_seen(point, part[i : i + 4]) for part in answer[1:] for i in range(1, len(part), 4)]
+    return answer[0] == 1, found
 
 
 def counts(
     point: Point, vehicle_types: Collection[str], radius_m: float
 ) -> tuple[bool, dict[str, Count]]:
     """Whether the index is filled, and for each type how many are near."""
-    filled, parts = _search(point, vehicle_types, radius_m, COUNT_MOST, summary=True)
+    keys, arguments = _call(point, vehicle_types, radius_m, COUNT_MOST, summary=True)
+    filled, *parts = _nearest(keys, arguments)
     found = {}
     for slug, part in zip(vehicle_types, parts, strict=True):
         first = _seen(point, part[1:5]).distance_m if part[0] else None
         found[slug] = Count(min(part[0], COUNT_MOST), first)
-    return filled, found
+    return filled == 1, found
 
 
 def last_seen(members: Sequence[Member]) -> dict[Member, Track]:
@@ -164,15 +191,12 @@ def mark_filled() -> None:
         redis.set(_FILLED, "1")
 
 
-def _search(
+def _call(
     point: Point, vehicle_types: Collection[str], radius_m: float, want: int, *, summary: bool
-) -> tuple[bool, list[list[Any]]]:
+) -> Call:
     reach = radius_m * _REDIS_RADIUS + 1
-    answer = _nearest(
-        [_FILLED, *_sets(vehicle_types)],
-        [_lng(point.lng), point.lat, reach, want, _ttl_ms(), int(summary)],
-    )
-    return answer[0] == 1, answer[1:]
+    keys = [_FILLED, *_sets(vehicle_types)]
+    return keys, [_lng(point.lng), point.lat, reach, want, _ttl_ms(), int(summary)]
 
 
 def _seen(point: Point, part: Sequence[bytes]) -> Seen:

@@ -1,6 +1,6 @@
 """Who is near a point: asked of Redis, of PostgreSQL when Redis is away, of both after a flush."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -8,7 +8,7 @@ import structlog
 
 from transporters.geo import Point, holds_pole
 from transporters.presence import index, twin
-from transporters.presence.seen import Count, Fix, Member, Nearby, Seen
+from transporters.presence.seen import Ask, Count, Fix, Member, Nearby, Seen
 from transporters.presence.track import from_ms
 from weelo.lib.redis import RedisAway
 
@@ -21,18 +21,27 @@ def nearest(point: Point, *, vehicle_types: Collection[str], radius_m: float, li
     Equals brute force by haversine in set and order, up to 1 m. A member that stands for two of
     the types comes once. Knows nothing about who is busy. `point`: |lat| ≤ 85.
     """
-    types = sorted(set(vehicle_types))
+    return nearest_of_each([Ask(point, vehicle_types, radius_m, limit)])[0]
+
+
+def nearest_of_each(asks: Sequence[Ask]) -> list[Nearby]:
+    """As `nearest` for several questions, in one round trip to Redis."""
+    asks = [ask._replace(vehicle_types=sorted(set(ask.vehicle_types))) for ask in asks]
     try:
-        filled, seen = index.nearest(point, types, radius_m, limit)
+        answers = index.nearest(asks)
     except RedisAway as away:
         log.warning("nearest answered by postgres", reason=str(away))
-        filled, seen = False, []
+        answers = [(False, [])] * len(asks)
+    return [_nearby(ask, *answer) for ask, answer in zip(asks, answers, strict=True)]
+
+
+def _nearby(ask: Ask, filled: bool, seen: list[Seen]) -> Nearby:
     # Redis' cells do not meet at a pole: a circle round one misses members.
-    if filled and not holds_pole(point, radius_m):
-        return Nearby(_order(seen, radius_m)[:limit], "redis")
+    if filled and not holds_pole(ask.point, ask.radius_m):
+        return Nearby(_order(seen, ask.radius_m)[: ask.limit], "redis")
     # A flushed index knows only who reported since; the newer point of each member counts.
-    both = [*seen, *twin.nearest(point, types, limit)]
-    return Nearby(_order(both, radius_m)[:limit], "postgres")
+    both = [*seen, *twin.nearest(ask.point, ask.vehicle_types, ask.limit)]
+    return Nearby(_order(both, ask.radius_m)[: ask.limit], "postgres")
 
 
 def counts(point: Point, *, vehicle_types: Collection[str], radius_m: float) -> dict[str, Count]:

@@ -1,5 +1,6 @@
 """What presence speaks of: members of the index, and where they were seen."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -54,6 +55,15 @@ class Nearby:
 
     seen: list[Seen]
     source: Source
+
+
+class Ask(NamedTuple):
+    """A question: the `limit` nearest of the vehicle types within the radius. |lat| ≤ 85."""
+
+    point: Point
+    vehicle_types: Collection[str]
+    radius_m: float
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)

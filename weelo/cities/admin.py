@@ -9,14 +9,17 @@ from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Model, QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
 from weelo.cities import cached, cells
 from weelo.cities.areas import RADIUS_KM
+from weelo.cities.history import with_differences
 from weelo.cities.india import in_india
 from weelo.cities.models import City, CityCell, DispatchPolicy, RateCard, VehicleType
 from weelo.cities.versions import policy_faults, rate_faults
@@ -87,12 +90,10 @@ class CityAdmin(CachedAdmin):
     def versions(self, city: City) -> str:
         """Links to the city's rate cards and policies."""
         return format_html(
-            '<a href="{}?city__slug__exact={}">rate cards</a> · '
-            '<a href="{}?city__slug__exact={}">policies</a>',
+            '<a href="{}?city__slug__exact={}">rate cards</a> · <a href="{}">policies</a>',
             reverse("admin:cities_ratecard_changelist"),
             city.slug,
-            reverse("admin:cities_dispatchpolicy_changelist"),
-            city.slug,
+            policy_history(city.slug),
         )
 
     def save_model(self, request: HttpRequest, obj: City, form: Any, change: bool) -> None:
@@ -141,7 +142,7 @@ class VersionAdmin(CachedAdmin):
 
     carried: ClassVar[tuple[str, ...]] = ()
     search_fields = ("city__name", "city__slug")
-    list_select_related = ("city",)
+    list_select_related: ClassVar[tuple[str, ...]] = ("city",)
 
     @admin.display(description="")
     def follow(self, row: Any) -> str:
@@ -170,6 +171,11 @@ class VersionAdmin(CachedAdmin):
         return False
 
 
+def policy_history(slug: str) -> str:
+    """The address of the page with all versions of a city's policy."""
+    return reverse("admin:cities_dispatchpolicy_of_city", args=[slug])
+
+
 class DispatchPolicyForm(ModelForm):
     """Refuses values that the dispatch loop could not follow."""
 
@@ -187,9 +193,35 @@ class DispatchPolicyAdmin(VersionAdmin):
 
     form = DispatchPolicyForm
     carried = ("values",)
-    list_display = ("city", "version", "note", "created_by", "created_at", "follow")
+    list_display = ("city", "version", "note", "created_by", "created_at", "changes", "follow")
     list_filter = ("city",)
+    list_select_related = ("city", "created_by")
     exclude = ("version", "created_by")
+
+    def get_urls(self) -> list[URLPattern]:
+        history = self.admin_site.admin_view(self.of_city)
+        name = "cities_dispatchpolicy_of_city"
+        return [path("of/<slug:slug>/", history, name=name), *super().get_urls()]
+
+    @admin.display(description="")
+    def changes(self, row: DispatchPolicy) -> str:
+        """A link to all versions of the city and what each changed."""
+        return format_html('<a href="{}">Changes</a>', policy_history(row.city_id))
+
+    def of_city(self, request: HttpRequest, slug: str) -> HttpResponse:
+        """The versions of one city, newest first: who made each when, and what it changed."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        city = get_object_or_404(City, slug=slug)
+        versions = city.policies.select_related("created_by").order_by("-version")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Dispatch policies of {city.name}",
+            "city": city,
+            "versions": with_differences(versions),
+            "may_add": self.has_add_permission(request),
+        }
+        return render(request, "admin/cities/policy_history.html", context)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         obj.created_by = request.user

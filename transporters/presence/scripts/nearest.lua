@@ -7,7 +7,8 @@
 local time = redis.call('TIME')
 local fresh_since = time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[5]
 local radius, want, summary = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6] == '1'
-local STEPS = {1000, 3000, 10000, 50000}
+-- Doubling: a search sorts all within its radius, and in a crowd a step too wide sorts thousands.
+local STEPS = {125, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000}
 
 local function sweep(geo, seen, most)
   local stale = redis.call('ZRANGEBYSCORE', seen, '-inf', '(' .. fresh_since, 'LIMIT', 0, most)
