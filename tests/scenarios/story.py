@@ -7,7 +7,7 @@ from itertools import count
 from orders.models import Trip
 from orders.verbs.accept import accept
 from orders.verbs.steps import Step, step
-from tests.people import make_customer, vehicle_ids, wish
+from tests.people import make_customer, tell_them, vehicle_ids, wish
 from weelo.events.models import Event
 from weelo.lib.wire import encode
 
@@ -24,6 +24,12 @@ def body(trucks=1, **fields):
 def new_customer():
     """A customer whom no other test knows."""
     return make_customer(f"+9170{next(_numbers):08}", "Ravi")
+
+
+def tell_beside_a_loop(order, fleets):
+    """As `tell_them`, once the loop has sent its first wave: the next one is seconds away."""
+    until(lambda: order.waves.exists())
+    return tell_them(order, fleets)
 
 
 def win(order, fleet, vehicle_id=None, driver=None):

@@ -15,9 +15,17 @@ from weelo.lib.wire import encode, rfc3339
 RESUME_LIMIT = 500  # events; whoever missed more gets a snapshot
 
 
+# The data of an event, true at the time of reading: phones count down from what `server_time` and
+# `expires_at` differ by, and one that was cut off reads a broadcast long after it was written.
+DATA_NOW = """
+CASE WHEN event.data ? 'server_time' THEN event.data || jsonb_build_object('server_time',
+         to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+     ELSE event.data END::text"""
+
+
 def event_frame(event: Sequence[Any]) -> str:
     """An event as it goes over the wire, from a row: seq, name, at, order_id, order_version, and
-    data as JSON text, which is passed on as PostgreSQL keeps it."""
+    data as JSON text (`DATA_NOW`), which is passed on as it is."""
     *head, data = event
     shown = dict(zip(("seq", "name", "at", "order_id", "order_version"), head, strict=True))
     return f'{encode({"type": "event", **shown})[:-1]},"data":{data}}}'
@@ -44,17 +52,17 @@ class Reading:
         return after == self.head or self.first == after + 1
 
 
-_READ = """
+_READ = f"""
 SELECT stream.epoch, stream.head, clock_timestamp(), event.*
 FROM (SELECT 1) AS always
 LEFT JOIN events_stream stream ON stream.user_id = %(user)s AND stream.role = %(role)s
 LEFT JOIN LATERAL (
-    SELECT seq, name, at, order_id, order_version, data::text
-    FROM events_event
+    SELECT seq, name, at, order_id, order_version, {DATA_NOW} AS data
+    FROM events_event AS event
     WHERE stream_id = stream.id AND seq > %(after)s
     ORDER BY seq LIMIT %(limit)s
 ) event ON true
-"""
+"""  # noqa: S608 - constants only
 
 
 def read(user_id: UUID, role: Role, *, after: int, limit: int) -> Reading:

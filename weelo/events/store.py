@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connection
 from psycopg import AsyncConnection
 
+from weelo.events.mailbox import DATA_NOW
 from weelo.events.models import Role
 
 EVENTS_AT_ONCE = 2000
@@ -39,14 +40,14 @@ LEFT JOIN events_stream stream ON stream.id = known.id
 WHERE stream.id IS NULL OR stream.head <> known.sent OR stream.epoch <> known.epoch
 """
 
-_EVENTS = """
+_EVENTS = f"""
 SELECT event.stream_id, event.seq, event.name, event.at, event.order_id, event.order_version,
-       event.data::text
+       {DATA_NOW}
 FROM unnest(%s::bigint[], %s::bigint[]) AS known (id, sent)
 JOIN events_event event ON event.stream_id = known.id AND event.seq > known.sent
 ORDER BY event.stream_id, event.seq
 LIMIT %s
-"""
+"""  # noqa: S608 - constants only
 
 _SESSIONS = """
 SELECT session.id, person.is_active,

@@ -4,6 +4,7 @@ It only spares the database a race; the constraint is the guard. Without Redis i
 """
 
 import hashlib
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from redis import Redis
 
 from weelo.lib.redis import RedisAway, guarded
 
+MOST_AHEAD_S = 1  # as much may the clock of whoever took a lock differ from that of Redis
 _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end"
 
 
@@ -28,7 +30,9 @@ def courtesy_lock(name: str, *, ttl_s: int, pass_for: str = "") -> Iterator[bool
     token = f"{uuid.uuid4().hex}:{mark}"
     try:
         with guarded() as redis:
-            taken = bool(redis.set(key, token, nx=True, ex=ttl_s))
+            # To a point in time, and not for a while: a Redis that was frozen carries out later
+            # what nobody waits for any more.
+            taken = bool(redis.set(key, token, nx=True, pxat=int((time.time() + ttl_s) * 1000)))
             holder: Any = b"" if taken or _is_stale(redis, key, ttl_s) else redis.get(key) or b""
     except RedisAway:
         yield True
@@ -48,7 +52,7 @@ def _is_stale(redis: Redis, key: str, ttl_s: int) -> bool:
     As a restored dump or a clock that was set back leaves them; it would block for ever.
     """
     left_ms: Any = redis.pttl(key)
-    return bool(left_ms == -1 or left_ms > ttl_s * 1000)
+    return bool(left_ms == -1 or left_ms > (ttl_s + MOST_AHEAD_S) * 1000)
 
 
 def _release(key: str, token: str) -> None:

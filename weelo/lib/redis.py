@@ -10,12 +10,15 @@ from typing import Any
 
 import redis
 import redis.asyncio
+import structlog
 from django.conf import settings
 from django_redis import get_redis_connection
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from weelo.lib.breaker import Breaker
+
+log = structlog.get_logger(__name__)
 
 
 class RedisAway(Exception):
@@ -41,6 +44,8 @@ def guarded() -> Iterator[redis.Redis]:
     try:
         yield get_redis_connection("default")
     except (redis.ConnectionError, redis.TimeoutError, OSError) as fault:
+        if isinstance(fault, redis.TimeoutError):
+            log.debug("redis did not answer")
         breaker.failed()
         raise RedisAway(str(fault)) from fault
     except redis.ResponseError as fault:
