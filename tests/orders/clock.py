@@ -35,6 +35,25 @@ def waiting(trip, minutes):
 
 
 @contextmanager
+def stopped_at(moment):
+    """The database's clock stands still for the statements of this connection.
+
+    `statement_timestamp()` is found in a schema of the test's own before PostgreSQL's is.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA IF NOT EXISTS stopped")
+        cursor.execute(
+            "CREATE OR REPLACE FUNCTION stopped.statement_timestamp() RETURNS timestamptz"
+            f" STABLE LANGUAGE sql AS $$ SELECT timestamptz '{moment.isoformat()}' $$"
+        )
+        cursor.execute("SET search_path = stopped, pg_catalog, public")
+        try:
+            yield
+        finally:
+            cursor.execute("RESET search_path")
+
+
+@contextmanager
 def without_triggers():
     """A cursor for which the triggers stand aside: what was agreed is frozen by them."""
     with transaction.atomic(savepoint=True), connection.cursor() as cursor:
