@@ -4,6 +4,8 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
+from weelo.lib.clock import database_now
+
 
 def overdue(order, seconds=1):
     """As if the order's time had run out `seconds` ago. Fewer than 0: it will, so soon."""
@@ -51,6 +53,7 @@ def stopped_at(moment):
             yield
         finally:
             cursor.execute("RESET search_path")
+            database_now()  # who told the time by the stopped clock is put right
 
 
 @contextmanager

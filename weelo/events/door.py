@@ -1,6 +1,7 @@
 """Who may open a socket: origin, access token or ticket, session, role."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from weelo.accounts import tokens
 from weelo.accounts.models import Session
 from weelo.events import tickets
 from weelo.events.socket import Code
+from weelo.lib import clock
 from weelo.lib.problems import TryAgain
 
 SUBPROTOCOL = "weelo.v1"
@@ -36,28 +38,31 @@ def admit(scope: dict[str, Any]) -> Session:
     origin = headers.get(b"origin")
     if origin is not None and origin.decode("latin-1") not in settings.ALLOWED_ORIGINS:
         raise Closed(Code.NOT_ALLOWED)
-    session_id = _named(headers.get(b"authorization", b""), scope.get("subprotocols", ()))
-    if session_id is None:
+    named = _named(headers.get(b"authorization", b""), scope.get("subprotocols", ()))
+    if named is None:
         raise Closed(Code.NOT_SIGNED_IN)
+    session_id, until = named
     # The transporter by its name only, as in accounts.authentication.
     sessions = Session.objects.select_related("user__transporter").filter(pk=session_id)
-    session = sessions.filter(expires_at__gt=Now()).first()
+    session = sessions.filter(expires_at__gt=Now()).annotate(now=Now()).first()
     if session is not None and not session.user.is_active:
         raise Closed(Code.NOT_ALLOWED)
-    if session is None or session.revoked_at is not None:
+    if session is None or session.revoked_at is not None or clock.heard(session.now) >= until:
         raise Closed(Code.NOT_SIGNED_IN)
     return session
 
 
-def _named(authorization: bytes, subprotocols: Iterable[str]) -> UUID | None:
-    """The session that the handshake names, by its token or else by its ticket."""
+def _named(authorization: bytes, subprotocols: Iterable[str]) -> tuple[UUID, datetime] | None:
+    """The session that the handshake names, by its token or else by its ticket, and until when
+    on the database's clock. (A ticket that can be redeemed holds.)"""
     scheme, _, token = authorization.decode("latin-1").partition(" ")
     if scheme:
         return tokens.session_of_access(token.strip()) if scheme.lower() == "bearer" else None
     for offered in subprotocols:
         if offered.startswith(_TICKET):
             try:
-                return tickets.redeem(offered.removeprefix(_TICKET))
+                session_id = tickets.redeem(offered.removeprefix(_TICKET))
             except TryAgain as fault:
                 raise Closed(Code.OVERLOAD) from fault
+            return (session_id, datetime.max.replace(tzinfo=UTC)) if session_id else None
     return None
