@@ -108,7 +108,8 @@ COUNTED = {
     ("table", "column"), [(table, column) for table in COUNTED for column in COUNTED[table]]
 )
 def test_nothing_that_is_counted_is_less_than_none(trip, table, column):
-    assert attack_past_the_triggers(f"UPDATE {table} SET {column} = -1")
+    one = f"(SELECT ctid FROM {table} LIMIT 1)"
+    assert attack_past_the_triggers(f"UPDATE {table} SET {column} = -1 WHERE ctid = {one}")
 
 
 @pytest.mark.parametrize(
