@@ -211,12 +211,15 @@ INVARIANTS = (
     ),
     Invariant(
         "offers_are_open_only_while_the_order_seeks",
-        "Where nothing searches no offer is open; where something does none is closed.",
+        "Where nothing searches no offer is open; where something does none to a verified fleet"
+        " is closed.",
         """
         SELECT offer.order_id, offer.id AS offer_id, offer.state FROM orders_offer offer
         JOIN orders_order o ON o.id = offer.order_id
+        JOIN transporters_transporter fleet ON fleet.id = offer.transporter_id
         WHERE (offer.state = 'open' AND o.trucks_searching = 0)
-           OR (offer.state = 'closed' AND o.trucks_searching > 0)
+           OR (offer.state = 'closed' AND o.trucks_searching > 0
+               AND fleet.kyc_status = 'verified' AND o.expires_at > statement_timestamp())
         """,
     ),
     Invariant(

@@ -79,7 +79,9 @@ WHERE offer.state = 'open' AND o.trucks_searching = 0 AND o.id = coalesce(%(orde
 UNION ALL
 SELECT offer.order_id, offer.id, offer.state FROM orders_order o
 JOIN orders_offer offer ON offer.order_id = o.id AND offer.state = 'closed'
-WHERE o.trucks_searching > 0 AND o.id = coalesce(%(order_id)s, o.id)
+JOIN transporters_transporter fleet ON fleet.id = offer.transporter_id
+WHERE o.trucks_searching > 0 AND o.expires_at > statement_timestamp()
+  AND fleet.kyc_status = 'verified' AND o.id = coalesce(%(order_id)s, o.id)
 """
 _SUSPENDED = """
 SELECT offer.order_id, offer.id AS offer_id, offer.state, fleet.kyc_status

@@ -39,6 +39,7 @@ from orders.trucks import (
     with_held_trips,
     without_trips,
 )
+from transporters.models import Kyc
 from weelo.events.deliver import Message, deliver
 from weelo.lib.problems import NotFound
 from weelo.lib.wire import rfc3339
@@ -341,7 +342,7 @@ class Change:
         for offer in self.offers:
             if not seeking and offer.state == OfferState.OPEN:
                 self.move(offer, OfferState.CLOSED, close_reason=self.close_reason)
-            elif seeking and offer.state == OfferState.CLOSED:
+            elif seeking and offer.state == OfferState.CLOSED and _may_be_asked(offer):
                 self.move(offer, OfferState.OPEN, close_reason="", again=True, told_at=self.now)
 
 
@@ -352,11 +353,20 @@ def read_offers(changes: Sequence[Change]) -> None:
     """
     by_order = {change.order.id: change for change in changes if change.order.captains_told}
     told = Offer.objects.filter(order_id__in=by_order).order_by("id")
-    told = told.annotate(captain_id=F("transporter__owner_id"))  # type: ignore[no-redef]
+    told = told.annotate(  # type: ignore[no-redef]
+        captain_id=F("transporter__owner_id"), kyc_status=F("transporter__kyc_status")
+    )
     for offer in told if by_order else ():
         by_order[offer.order_id].offers.append(offer)
     for change in changes:
         change.before = announce.Before.of(change.order, change.trucks, change.offers)
+
+
+def _may_be_asked(offer: Offer) -> bool:
+    """Whether its fleet's papers are in order, as read by `read_offers`: if not, a closed offer
+    waits for `orders.verbs.withdraw.reinstate`."""
+    status: str = offer.kyc_status  # type: ignore[attr-defined]
+    return status == Kyc.VERIFIED
 
 
 def finish_all(changes: Sequence[Change]) -> None:

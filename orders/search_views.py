@@ -2,7 +2,6 @@
 
 from django.conf import settings
 from django.urls import path
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -12,7 +11,7 @@ from rest_framework.views import APIView
 from orders.refusals import OutOfArea, Overload
 from orders.search import Haul, payload, search
 from orders.search_serializers import FoundSerializer, SearchQuerySerializer
-from weelo.lib import limits
+from weelo.lib import clock, limits
 from weelo.lib.problems import Invalid
 from weelo.lib.problems_schema import refusals
 
@@ -37,7 +36,7 @@ class Search(APIView):
             limits.charge_address(request._request, _anonymous())
         query = SearchQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        return Response(payload(search(Haul(**query.validated_data), timezone.now())))
+        return Response(payload(search(Haul(**query.validated_data), clock.now())))
 
 
 def _anonymous() -> limits.Limit:

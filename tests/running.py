@@ -66,12 +66,13 @@ class Site:
             )
         return done
 
-    def start(self, *names):
-        """Start services by name; `wait` says when they answer. `loop-2` is another loop."""
+    def start(self, *names, **more):
+        """Start services by name; `wait` says when they answer. `loop-2` is another loop, `more`
+        is what only these have in their environment."""
         known = {p.name: p for p in (*programs.services(), *programs.companions())}
         for name in names:
             program = known[name.partition("-")[0]]
-            settings = {**program.environment, **self.environment}
+            settings = {**program.environment, **self.environment, **more}
             command = [*program.command, *self._apart(name, program.name)]
             self._supervisor.start(Program(name, command, settings))
 

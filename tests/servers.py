@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -54,10 +54,11 @@ def start_servers(at_the_end):
 def sweep():
     """Removes the folders of runs that were killed; their servers are gone already."""
     for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        found = left.stat()
-        is_old = found.st_mtime < time.time() - LEFT_BEHIND_AFTER_S
-        if is_old and found.st_uid == os.geteuid() and embedded.running(left) is None:
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(FileNotFoundError):  # the run that it belongs to has just ended
+            found = left.stat()
+            is_old = found.st_mtime < time.time() - LEFT_BEHIND_AFTER_S
+            if is_old and found.st_uid == os.geteuid() and embedded.running(left) is None:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def run(command):

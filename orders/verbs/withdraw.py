@@ -26,14 +26,15 @@ def withdraw(by: By, order_id: UUID, transporter_id: UUID) -> None:
 
 @verb
 def reinstate(by: By, order_id: UUID, transporter_id: UUID) -> None:
-    """Open a withdrawn offer again while its order seeks."""
+    """Open a withdrawn offer again while its order seeks, or one that was closed when the order
+    began to seek anew."""
     change = Change.of(by, id=order_id)
     if not change.order.is_seeking(change.now):
         return
     for offer in change.offers:
         if offer.transporter_id == transporter_id and offer.state == OfferState.WITHDRAWN:
             change.move(offer, OfferState.OPEN, again=True, told_at=change.now)
-            change.finish()
+    change.finish()
 
 
 @kyc.follow
@@ -57,9 +58,11 @@ def withdraw_all(by: By, transporter_id: UUID) -> int:
 
 
 def reinstate_all(by: By, transporter_id: UUID) -> int:
-    """Open a transporter's withdrawn offers again where the order still seeks."""
+    """Open a transporter's withdrawn and closed offers again where the order seeks."""
     gone = Offer.objects.filter(
-        transporter_id=transporter_id, state=OfferState.WITHDRAWN, order__trucks_searching__gt=0
+        transporter_id=transporter_id,
+        state__in=(OfferState.WITHDRAWN, OfferState.CLOSED),
+        order__trucks_searching__gt=0,
     )
     order_ids = list(gone.values_list("order_id", flat=True))
     for order_id in order_ids:

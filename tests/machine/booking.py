@@ -200,10 +200,11 @@ class Booking(Model):
         for offer in self.offers():
             if offer.fleet is not fleet:
                 continue
+            comes_back = to == "verified" and offer.state in ("withdrawn", "closed")
             if to == "suspended" and offer.state == "open":
                 offer.state = "withdrawn"
-            elif to == "verified" and offer.state == "withdrawn" and offer.order.seeks():
-                offer.state, offer.again = "open", True
+            elif comes_back and offer.order.seeks():
+                offer.state, offer.close_reason, offer.again = "open", "", True
             self.list_or_not(offer)
 
     def cancel(self, customer, order, truck, reason, by_dispatcher, now):

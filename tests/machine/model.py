@@ -245,7 +245,7 @@ class Model:
     def _follow(self, offer, seeking, close_reason):
         if offer.state == "open" and not seeking:
             offer.state, offer.close_reason = "closed", close_reason
-        elif offer.state == "closed" and seeking:
+        elif offer.state == "closed" and seeking and offer.fleet.kyc == "verified":
             offer.state, offer.close_reason, offer.again = "open", "", True
         self.list_or_not(offer)
 

@@ -4,6 +4,8 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
+from weelo.lib.clock import database_now
+
 
 def overdue(order, seconds=1):
     """As if the order's time had run out `seconds` ago. Fewer than 0: it will, so soon."""
@@ -32,6 +34,26 @@ def waiting(trip, minutes):
             "UPDATE orders_trip SET at_pickup_at = now() - make_interval(secs => %s) WHERE id = %s",
             [minutes * 60, trip.id],
         )
+
+
+@contextmanager
+def stopped_at(moment):
+    """The database's clock stands still for the statements of this connection.
+
+    `statement_timestamp()` is found in a schema of the test's own before PostgreSQL's is.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA IF NOT EXISTS stopped")
+        cursor.execute(
+            "CREATE OR REPLACE FUNCTION stopped.statement_timestamp() RETURNS timestamptz"
+            f" STABLE LANGUAGE sql AS $$ SELECT timestamptz '{moment.isoformat()}' $$"
+        )
+        cursor.execute("SET search_path = stopped, pg_catalog, public")
+        try:
+            yield
+        finally:
+            cursor.execute("RESET search_path")
+            database_now()  # who told the time by the stopped clock is put right
 
 
 @contextmanager

@@ -54,15 +54,18 @@ def test_the_offer_is_given_back_once_and_keeps_when(asha, balu):
     offer.refresh_from_db()
     fact = order.facts.get(kind="offer_given_back")
     assert (offer.state, offer.answered_at) == ("given_back", fact.at)
+    with pytest.raises(refusals.OfferClosed):
+        accept(balu.owner_id, offer.id, vehicle_ids(balu))
 
 
-def test_only_the_fourth_give_back_of_a_truck_ends_it(asha, balu):
+@pytest.mark.parametrize(("before", "status"), [(2, "searching"), (3, "expired")])
+def test_only_the_fourth_give_back_of_a_truck_ends_it(asha, balu, before, status):
     order = make_order(asha)
-    order.trucks.update(give_backs=2)
+    order.trucks.update(give_backs=before)
     trip = win(balu, order)
     give_back(balu.owner_id, trip.id)
     truck = order.trucks.get()
-    assert (truck.status, truck.give_backs) == ("searching", 3)
+    assert (truck.status, truck.give_backs) == (status, before + 1)
     trip.refresh_from_db()
     assert trip.reason == ""
 

@@ -2,12 +2,15 @@
 
 import pytest
 
+from dispatch.audit import audit
+from dispatch.reconcile import reconcile
 from orders import refusals
 from orders.change import SYSTEM
 from orders.states import OfferState
 from orders.verbs.accept import accept
 from orders.verbs.decline import decline
 from orders.verbs.expire import expire
+from orders.verbs.give_back import give_back
 from orders.verbs.withdraw import reinstate, reinstate_all, withdraw, withdraw_all
 from tests.orders.clock import overdue
 from tests.people import (
@@ -21,6 +24,7 @@ from tests.people import (
 )
 from transporters import kyc
 from transporters.models import Kyc
+from weelo.events.models import Event
 from weelo.lib.wire import rfc3339
 
 
@@ -82,6 +86,26 @@ def test_an_offer_of_an_order_that_seeks_no_more_stays_withdrawn(asha, balu):
     assert reinstate_all(SYSTEM, balu.id) == 0
     reinstate(SYSTEM, order.id, balu.id)
     assert states(offer) == ["withdrawn"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_offer_closed_before_the_suspension_opens_with_the_papers_and_not_with_the_order():
+    make_city()
+    balu, chitra = make_captain(), make_captain("+919000000003", "Chitra")
+    order = make_order(make_customer())
+    offer, other = tell_them(order, [balu, chitra])
+    won = accept(balu.owner_id, offer.id, vehicle_ids(balu))
+    kyc.decide(chitra.id, Kyc.SUSPENDED, reason="papers forged")
+    give_back(balu.owner_id, won.trips[0]["id"])
+    assert states(other) == ["closed"]
+    assert reconcile("beat") == []
+    assert [finding for finding in audit() if finding.rows] == []
+    heard = Event.objects.filter(stream__user=chitra.owner, name="new_broadcast")
+    assert heard.count() == 1
+    kyc.decide(chitra.id, Kyc.VERIFIED)
+    assert states(other) == ["open"]
+    assert (other.again, other.close_reason, heard.count()) == (True, "", 2)
+    accept(chitra.owner_id, other.id, vehicle_ids(chitra))
 
 
 def states(*offers):

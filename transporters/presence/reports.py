@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.utils import timezone
 
 from transporters.presence import buffer, index
 from transporters.presence.seen import Fix, Member
 from transporters.presence.track import Track, Verdict, judge, read
+from weelo.lib import clock
 from weelo.lib.redis import RedisAway
 
 if TYPE_CHECKING:
@@ -59,12 +59,14 @@ def follow(follower: Follower) -> Follower:
 def report(fleet: "Fleet", points: Iterable[object], now: datetime | None = None) -> Report:
     """Take points as they came in JSON, at `now` (aware) if not at present.
 
+    The present is the database's: a process whose clock is an hour off would take no point for new.
+
     `fleet` was resolved at most 30 s ago. Blocks for Redis only, at most `REDIS_TIMEOUT`.
     A point counts as `invalid` when it is no point on the map, is another's vehicle's, lies over
     60 s ahead, jumps faster than a truck or is the third within a second; as `stale` when it is
     older than what is known or than the TTL, or comes while the fleet is off and on no trip.
     """
-    now = now or timezone.now()
+    now = now or clock.now()
     result = Report()
     fixes: defaultdict[Member, list[Fix]] = defaultdict(list)
     for raw in points:

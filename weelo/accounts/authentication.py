@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from weelo.accounts import tokens
 from weelo.accounts.models import Session, User
 from weelo.accounts.sessions import NotSignedIn
-from weelo.lib import limits
+from weelo.lib import clock, limits
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -56,12 +56,14 @@ def authenticate_token(token: str) -> Session | None:
 
     One query, which also brings `session.user` and, if there is one, `session.user.transporter`.
     """
-    session_id = tokens.session_of_access(token)
-    if session_id is None:
+    named = tokens.session_of_access(token)
+    if named is None:
         return None
+    session_id, until = named
     # The transporter by its name only: accounts knows nothing of the floors above.
-    found = _live().select_related("user__transporter").filter(pk=session_id)
-    return next(iter(found), None)
+    found = _live().select_related("user__transporter").filter(pk=session_id).annotate(now=Now())
+    session = next(iter(found), None)
+    return session if session is not None and clock.heard(session.now) < until else None
 
 
 def session_is_live(session_id: UUID) -> bool:

@@ -1,5 +1,6 @@
 """Who may open a socket: origin, access token or ticket, session, role."""
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from weelo.accounts import tokens
 from weelo.accounts.models import Session
 from weelo.events import tickets
 from weelo.events.socket import Code
+from weelo.lib import clock
 from weelo.lib.problems import TryAgain
 
 SUBPROTOCOL = "weelo.v1"
@@ -42,15 +44,16 @@ def headers_of(scope: dict[str, Any]) -> dict[bytes, bytes]:
 
 def admit(scope: dict[str, Any]) -> Session:
     """The live session of who knocks, with its user. Raises Closed: 4401, 4403, 1013."""
-    session_id = _session_of(scope, headers_of(scope))
-    if session_id is None:
+    named = _session_of(scope, headers_of(scope))
+    if named is None:
         raise Closed(Code.NOT_SIGNED_IN)
+    session_id, until = named
     # The transporter by its name only, as in accounts.authentication.
     sessions = Session.objects.select_related("user__transporter").filter(pk=session_id)
-    session = sessions.filter(expires_at__gt=Now()).first()
+    session = sessions.filter(expires_at__gt=Now()).annotate(now=Now()).first()
     if session is not None and not session.user.is_active:
         raise Closed(Code.NOT_ALLOWED)
-    if session is None or session.revoked_at is not None:
+    if session is None or session.revoked_at is not None or clock.heard(session.now) >= until:
         raise Closed(Code.NOT_SIGNED_IN)
     return session
 
@@ -72,10 +75,11 @@ def bearer_of(scope: dict[str, Any], kind: str) -> str | None:
     return None
 
 
-def _session_of(scope: dict[str, Any], headers: dict[bytes, bytes]) -> UUID | None:
-    """The session that the handshake names, by its token or else by its ticket."""
+def _session_of(scope: dict[str, Any], headers: dict[bytes, bytes]) -> tuple[UUID, datetime] | None:
+    """The session that the handshake names, by its token or else by its ticket, and until when
+    on the database's clock. (A ticket that can be redeemed holds.)"""
     scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     if scheme:
         return tokens.session_of_access(token.strip()) if scheme.lower() == "bearer" else None
     bearer = bearer_of(scope, SESSION)
-    return UUID(bearer) if bearer else None
+    return (UUID(bearer), datetime.max.replace(tzinfo=UTC)) if bearer else None
