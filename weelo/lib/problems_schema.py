@@ -60,13 +60,13 @@ def _told(kind: type[Refusal]) -> str:
 
 
 def _anywhere(method: str, operation: dict[str, Any]) -> Sequence[int]:
-    statuses = [400, 406, 429, 503]
+    statuses = [400, 406, 413, 429, 503]
     if operation.get("security"):
         statuses.append(401)
     if any(parameter["in"] == "path" for parameter in operation.get("parameters", [])):
         statuses.append(404)
     if method in ("post", "put", "patch"):
-        statuses += [413, 415]
+        statuses.append(415)
     return statuses
 
 
