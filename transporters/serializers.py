@@ -14,6 +14,7 @@ from weelo.accounts.phones import PhoneField
 from weelo.lib.problems import Invalid
 
 MOST_POINTS = 100
+LONGEST_NUMBER = 40  # characters of an official number, as written
 
 
 class PlainField(serializers.CharField):
@@ -21,12 +22,15 @@ class PlainField(serializers.CharField):
 
     def __init__(self, pattern: str, like: str, **options: Any) -> None:
         self._pattern, self._like = re.compile(pattern), like
-        told = {"type": "string", "maxLength": 40, "pattern": _as_written(pattern)}
+        told = {"type": "string", "maxLength": LONGEST_NUMBER, "pattern": _as_written(pattern)}
         set_override(self, "field", told)
-        super().__init__(help_text=f"Such as {like}.", max_length=40, **options)
+        super().__init__(help_text=f"Such as {like}.", max_length=LONGEST_NUMBER, **options)
 
     def to_internal_value(self, data: Any) -> str:
-        plain = plain_registration(super().to_internal_value(data))
+        written = super().to_internal_value(data)
+        if len(written) > LONGEST_NUMBER:  # DRF's own check would see the plain one
+            self.fail("max_length", max_length=LONGEST_NUMBER)
+        plain = plain_registration(written)
         if plain and not self._pattern.fullmatch(plain):
             raise serializers.ValidationError(f"Not such a number. Send it like {self._like}.")
         return plain

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from drf_spectacular.generators import SchemaGenerator
+from rest_framework.serializers import ValidationError
 
 from orders.serializers import ConfirmSerializer, TripsQuery
 from tests.people import wish
@@ -76,3 +77,10 @@ def test_a_number_as_people_write_it_fits_the_documents_pattern(document, writte
 @pytest.mark.parametrize(("live", "is_sound"), [("true", True), ("false", True), ("soon", False)])
 def test_live_is_yes_or_no(live, is_sound):
     assert TripsQuery(data={"live": live}).is_valid() == is_sound
+
+
+def test_a_number_longer_than_documented_is_refused_though_most_of_it_is_dots():
+    field = VehicleSerializer().fields["registration"]
+    assert field.run_validation("KA01AB1234".ljust(40, ".")) == "KA01AB1234"
+    with pytest.raises(ValidationError, match="40 characters"):
+        field.run_validation("KA01AB1234".ljust(41, "."))
