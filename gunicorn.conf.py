@@ -35,7 +35,7 @@ if settings.WEELO_PROCESS == "live":
     bind = f"{settings.LISTEN}:{settings.PORT + 1}"
 else:
     wsgi_app = "weelo.wsgi:application"
-    worker_class = "gthread"
+    worker_class = "weelo.http_worker.HttpWorker"
     workers = settings.HTTP_WORKERS
     threads = settings.HTTP_THREADS
     bind = f"{settings.LISTEN}:{settings.PORT}"

@@ -68,6 +68,7 @@ class Intervention(Asking):
     Subclasses name the model, the title (a button's words), what the page explains, and `act`.
     """
 
+    http_method_names = ("get", "post", "head", "options")
     template_name = "admin/orders/intervention.html"
     form_class: type[forms.Form] = Reason
     model: ClassVar[type[Model]]

@@ -70,8 +70,8 @@ class ConfirmSerializer(serializers.Serializer[Any]):
 
     pickup = PlaceSerializer()
     drop = PlaceSerializer()
-    stops = PlaceSerializer(many=True, required=False)
-    trucks = TrucksSerializer(many=True, allow_empty=False)
+    stops = serializers.ListField(child=PlaceSerializer(), max_length=MOST_STOPS, required=False)
+    trucks = serializers.ListField(child=TrucksSerializer(), min_length=1, max_length=MOST_TRUCKS)
     goods = GoodsSerializer(required=False, allow_null=True)
     payment = PaymentSerializer(
         default=lambda: {"mode": str(PaymentMode.CASH), "paid_by": str(PaidBy.SENDER)},
@@ -80,11 +80,6 @@ class ConfirmSerializer(serializers.Serializer[Any]):
     idempotency_key = serializers.RegexField(
         r"^[\x20-\x7e]{1,255}$", required=False, help_text="Instead of the header."
     )
-
-    def validate_stops(self, stops: list[Any]) -> list[Any]:
-        if len(stops) > MOST_STOPS:
-            raise serializers.ValidationError(f"At most {MOST_STOPS} stops.", code="max_length")
-        return stops
 
     def validate_trucks(self, trucks: list[Any]) -> list[Any]:
         if sum(line["quantity"] for line in trucks) > MOST_TRUCKS:
@@ -129,6 +124,10 @@ class StopSerializer(serializers.Serializer[Any]):
 
 class TripDriverSerializer(serializers.Serializer[Any]):
     driver_id = serializers.UUIDField(allow_null=True)
+
+
+class TripsQuery(serializers.Serializer[Any]):
+    live = serializers.BooleanField(default=False, help_text="Only live trips.")
 
 
 class RatingSerializer(serializers.Serializer[Any]):

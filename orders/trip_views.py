@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -114,12 +114,11 @@ class TripsView(ListAPIView[Trip]):
 
     def get_queryset(self) -> Any:
         trips = snapshots.trips_of(user_of(self.request).id)
-        if self.request.query_params.get("live") in ("1", "true"):
-            return trips.filter(status__in=TRIP_LIVE)
-        return trips
+        wanted = checked(serializers.TripsQuery, self.request.query_params)
+        return trips.filter(status__in=TRIP_LIVE) if wanted["live"] else trips
 
     @extend_schema(
-        parameters=[OpenApiParameter("live", bool, description="Only live trips.")],
+        parameters=[serializers.TripsQuery],
         responses={200: serializers.TripAnswer(many=True), **refusals(WrongRole)},
     )
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

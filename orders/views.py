@@ -30,7 +30,7 @@ from weelo.lib.wire import rfc3339
 
 _KEY = OpenApiParameter(
     "Idempotency-Key",
-    str,
+    {"type": "string", "pattern": r"^[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?$"},
     OpenApiParameter.HEADER,
     description="≤ 255 printable characters; the same key and body give the same order.",
 )

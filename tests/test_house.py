@@ -186,12 +186,21 @@ def test_the_type_of_a_problem_leads_to_its_page(client):
         ("/api/nothing", 404),
         ("/api/problems/VEHICLE_BUSY", 405),
         ("/api/problems/", 405),
+        ("/api/schema/", 405),
+        ("/livez", 405),
+        ("/readyz", 405),
+        ("/metrics", 405),
     ],
 )
 def test_a_post_to_what_takes_none_is_refused_as_a_problem(path, status):
     answer = Client(enforce_csrf_checks=True).post(path)
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, problems.MEDIA_TYPE)
     assert answer.json()["status"] == status
+
+
+@pytest.mark.parametrize("path", ["/api/schema/", "/api/docs/"])
+def test_the_documents_are_open_to_who_holds_a_token_of_yesterday(client, path):
+    assert client.get(path, headers={"Authorization": "Bearer stale"}).status_code == 200
 
 
 def test_the_search_for_problem_codes_finds_classes_and_calls():

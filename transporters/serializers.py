@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 
 from transporters import messages
@@ -14,21 +14,40 @@ from weelo.accounts.phones import PhoneField
 from weelo.lib.problems import Invalid
 
 MOST_POINTS = 100
+LONGEST_NUMBER = 40  # characters of an official number, as written
 
 
-@extend_schema_field(serializers.CharField)
 class PlainField(serializers.CharField):
     """An official number: compared without spaces, dots and dashes, in upper case."""
 
     def __init__(self, pattern: str, like: str, **options: Any) -> None:
         self._pattern, self._like = re.compile(pattern), like
-        super().__init__(help_text=f"Such as {like}.", max_length=40, **options)
+        told = {"type": "string", "maxLength": LONGEST_NUMBER, "pattern": _as_written(pattern)}
+        set_override(self, "field", told)
+        super().__init__(help_text=f"Such as {like}.", max_length=LONGEST_NUMBER, **options)
 
     def to_internal_value(self, data: Any) -> str:
-        plain = plain_registration(super().to_internal_value(data))
+        written = super().to_internal_value(data)
+        if len(written) > LONGEST_NUMBER:  # DRF's own check would see the plain one
+            self.fail("max_length", max_length=LONGEST_NUMBER)
+        plain = plain_registration(written)
         if plain and not self._pattern.fullmatch(plain):
             raise serializers.ValidationError(f"Not such a number. Send it like {self._like}.")
         return plain
+
+
+def optional(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields, of which any may be left out."""
+    for field in fields.values():
+        field.required = False
+    return fields
+
+
+def _as_written(pattern: str) -> str:
+    """The pattern of a plain number for what people write: either case, and marks in between."""
+    sign = r"(?:\1[ .-]*)\2"
+    loose = re.sub(r"(\[.*?\])(\{[\d,]+\})?", sign, pattern.replace("A-Z", "A-Za-z"))
+    return f"^[ .-]*{loose}$"
 
 
 class TransporterSerializer(serializers.Serializer[Transporter]):
@@ -61,6 +80,13 @@ class PapersSerializer(serializers.Serializer[Any]):
     puc = serializers.DateField(help_text="Pollution under control.")
 
 
+class PapersChangeSerializer(PapersSerializer):
+    """The papers that are renewed; the others stay as they are."""
+
+    def get_fields(self) -> dict[str, Any]:
+        return optional(super().get_fields())
+
+
 class VehicleSerializer(serializers.Serializer[Vehicle]):
     """One truck. Registration and type stay; papers and `in_service` change."""
 
@@ -79,7 +105,7 @@ class VehicleChangeSerializer(serializers.Serializer[Any]):
     """What may change of a vehicle."""
 
     in_service = serializers.BooleanField(required=False)
-    papers = PapersSerializer(required=False)
+    papers = PapersChangeSerializer(required=False)
 
 
 class LicenceSerializer(serializers.Serializer[Any]):
@@ -87,6 +113,13 @@ class LicenceSerializer(serializers.Serializer[Any]):
 
     number = PlainField("[A-Z0-9/]{5,20}", "KA0120110012345")
     expires_on = serializers.DateField()
+
+
+class LicenceChangeSerializer(LicenceSerializer):
+    """What changes of a licence."""
+
+    def get_fields(self) -> dict[str, Any]:
+        return optional(super().get_fields())
 
 
 class DriverSerializer(serializers.Serializer[Driver]):
@@ -105,7 +138,7 @@ class DriverChangeSerializer(serializers.Serializer[Any]):
     """What may change of a driver; another phone is another driver."""
 
     name = serializers.CharField(max_length=120, required=False)
-    licence = LicenceSerializer(required=False)
+    licence = LicenceChangeSerializer(required=False)
 
 
 class AvailabilitySerializer(serializers.Serializer[Any]):

@@ -49,7 +49,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["weelo.lib.safe_json.SafeJSONParser"],
     "DEFAULT_PAGINATION_CLASS": "weelo.lib.pagination.NewestFirst",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "weelo.accounts.schema.RoleSchema",
     "EXCEPTION_HANDLER": "weelo.lib.problems.exception_handler",
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
     "UNAUTHENTICATED_USER": None,

@@ -22,17 +22,20 @@ from dispatch.reconcile import KINDS
 from orders.models import Order, Trip
 from orders.states import ORDER_ACTIVE, TRIP_LIVE
 from transporters.models import Transporter
+from weelo.lib.problems import only_read
 from weelo.lib.redis import RedisAway, guarded
 
 VERSION = "0.1.0"
 SILENT_AFTER = {"loop": timedelta(seconds=10), "beat": timedelta(seconds=30)}
 
 
+@only_read
 def livez(_request: HttpRequest) -> HttpResponse:
     """200 while the process answers at all."""
     return JsonResponse({"status": "ok"})
 
 
+@only_read
 def readyz(_request: HttpRequest) -> HttpResponse:
     """200 when requests can be served; what is merely degraded is told, but still 200.
 
@@ -46,6 +49,7 @@ def readyz(_request: HttpRequest) -> HttpResponse:
     return JsonResponse(body, status=200 if ready else 503)
 
 
+@only_read
 def metrics(_request: HttpRequest) -> HttpResponse:
     """The business in numbers, read from the database, so that every process tells the same."""
     registry = CollectorRegistry(auto_describe=False)

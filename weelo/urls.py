@@ -32,15 +32,18 @@ def unrouted(request: HttpRequest, **_kwargs: str) -> HttpResponse:
 
 
 urlpatterns = [
-    path("", RedirectView.as_view(url="/api/docs/")),
+    path("", RedirectView.as_view(url="/api/docs/", http_method_names=("get", "head"))),
     path("livez", health.livez),
     path("readyz", health.readyz),
     path("metrics", health.metrics),
     path("admin/ops/ticket", admin.site.admin_view(ops_ticket)),
     path("admin/", admin.site.urls),
     path("api/v1/", include(v1)),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema")),
+    path("api/schema/", SpectacularAPIView.as_view(authentication_classes=()), name="schema"),
+    path(
+        "api/docs/",
+        SpectacularSwaggerSplitView.as_view(url_name="schema", authentication_classes=()),
+    ),
     path("api/realtime/", realtime_page.show),
     path("api/realtime/asyncapi.yaml", realtime_page.raw, name="asyncapi"),
     path("api/problems/", problem_pages.index),

@@ -12,7 +12,7 @@ from weelo.accounts import otp, sessions
 from weelo.accounts.models import SmsMessage
 
 # Shared, since each loads all middleware anew, which looks for every static file.
-_handler = Client().handler
+HANDLER = Client().handler
 
 
 class Phone:
@@ -22,19 +22,24 @@ class Phone:
         self.access = access
 
     def call(self, method, path, body=None, **headers):
+        return self.raw(method, f"/api/v1/{path}", body, **headers)
+
+    def raw(self, method, path, body=None, **headers):
+        """A call of any path of the site; the answer's `body` is its JSON, if it is any."""
         if self.access:
             headers.setdefault("Authorization", f"Bearer {self.access}")
         client = Client()
-        client.handler = _handler
+        client.handler = HANDLER
         content = body if isinstance(body, bytes | str) else json.dumps(body)
         answer = client.generic(
             method,
-            f"/api/v1/{path}",
+            path,
             b"" if body is None else content,
             content_type="application/json",
             headers=headers,
         )
-        answer.body = json.loads(answer.content) if answer.content else None
+        is_json = "json" in answer.headers.get("Content-Type", "") and answer.content
+        answer.body = json.loads(answer.content) if is_json else None
         return answer
 
     def get(self, path, **headers):

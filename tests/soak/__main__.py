@@ -20,6 +20,7 @@ PARTS = (
     "streams",
     "sockets",
     "histories",
+    "fuzz",
     "crashes_under_load",
 )
 LEAST_MINUTES = 5.0  # of crashes, however long the rest took
@@ -36,6 +37,7 @@ def arguments(words):
     parser.add_argument("--crashes", type=int, default=50, help="at least")
     parser.add_argument("--events", type=int, default=1_000_000, help="to be told")
     parser.add_argument("--histories", type=int, default=10_000, help="of the state machine")
+    parser.add_argument("--cases", type=int, default=50_000, help="of the fuzz")
     asked = parser.parse_args(words)
     asked.parts = [part for part in PARTS if part in asked.only.split(",")]
     if unknown := set(asked.only.split(",")) - set(PARTS):
@@ -46,6 +48,7 @@ def arguments(words):
 def runners(asked, began):
     """Each part as a function of `say`; imported late, since it needs the run's servers."""
     from tests.soak.crashes_under_load import crashes_under_load
+    from tests.soak.fuzz import fuzz_everything
     from tests.soak.histories import histories
     from tests.soak.sockets import sockets
     from tests.soak.storm_of_captains import storm_of_captains
@@ -70,6 +73,7 @@ def runners(asked, began):
         "streams": partial(streams, seed=asked.seed, events=asked.events),
         "sockets": sockets,
         "histories": partial(histories, seed=asked.seed, number=asked.histories),
+        "fuzz": partial(fuzz_everything, seed=asked.seed, cases=asked.cases),
         "crashes_under_load": crash,
     }
 

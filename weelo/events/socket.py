@@ -23,6 +23,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 class Code:
     """Why a socket is closed, as the client reads it."""
 
+    NOT_UTF8 = 1007  # by the protocol, before a consumer sees the frame
     TOO_BIG = 1009
     RESTART = 1012
     OVERLOAD = 1013

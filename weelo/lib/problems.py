@@ -14,6 +14,8 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 log = structlog.get_logger(__name__)
@@ -138,7 +140,8 @@ _CODES = {
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's hook: turns every exception it knows into problem+json; None is a 500."""
-    request: HttpRequest = context["request"]
+    request: Request = context["request"]
+    request.accepted_renderer = JSONRenderer()  # also where a view answers in another form
     refusal = as_refusal(exc)
     if refusal is not None:
         body, headers = refusal.problem(request.path), refusal.headers

@@ -51,7 +51,7 @@ def document_everywhere(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         for method, operation in path.items():
             if isinstance(operation, dict) and "responses" in operation:
                 for status in _anywhere(method, operation):
-                    operation["responses"].setdefault(str(status), _plain(status))
+                    operation["responses"].setdefault(str(status), plain(status))
     return result
 
 
@@ -60,17 +60,18 @@ def _told(kind: type[Refusal]) -> str:
 
 
 def _anywhere(method: str, operation: dict[str, Any]) -> Sequence[int]:
-    statuses = [400, 406, 429, 503]
+    statuses = [400, 406, 413, 429, 503]
     if operation.get("security"):
         statuses.append(401)
     if any(parameter["in"] == "path" for parameter in operation.get("parameters", [])):
         statuses.append(404)
     if method in ("post", "put", "patch"):
-        statuses += [413, 415]
+        statuses.append(415)
     return statuses
 
 
-def _plain(status: int) -> dict[str, Any]:
+def plain(status: int) -> dict[str, Any]:
+    """A refusal as an operation documents it, without its codes."""
     schema = {"$ref": "#/components/schemas/Problem"}
     phrase = HTTPStatus(status).phrase
     return {"description": phrase, "content": {MEDIA_TYPE: {"schema": schema}}}

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from weelo.lib import problems
@@ -30,12 +31,20 @@ class RequestMiddleware:
         if _TRACE.match(trace):
             structlog.contextvars.bind_contextvars(traceparent=trace)
         started = time.perf_counter()
-        response = self.get_response(request)
+        response = self._too_large(request) or self.get_response(request)
         response["X-Request-ID"] = request_id
         if _TRACE.match(trace):
             response["traceparent"] = trace
         self._log(request, response, time.perf_counter() - started)
         return response
+
+    def _too_large(self, request: HttpRequest) -> HttpResponse | None:
+        """413 for a body that is said to be over the limit, also where no view would read it."""
+        said = request.META.get("CONTENT_LENGTH") or "0"
+        if not request.path.startswith("/api/") or int(said) <= settings.BODY_LIMIT:
+            return None
+        detail = f"The body is over {settings.BODY_LIMIT} bytes. Send less at a time."
+        return problems.response(request, "BODY_TOO_LARGE", 413, detail)
 
     def process_exception(self, request: HttpRequest, exc: Exception) -> HttpResponse | None:
         """Answer 500 under /api/ with nothing but the request id."""
