@@ -52,7 +52,7 @@ def is_djangos(pattern, path):
     """Whether it is a page of Django's admin, also one that we only add to."""
     view = getattr(pattern.callback, "view_class", pattern.callback)
     pages = ("_changelist", "_add", "_change", "_history", "_delete")
-    is_made_there = view.__module__.startswith("django.")
+    is_made_there = view.__module__.startswith("django.") or path == "/admin/login/"
     return path.startswith("/admin/") and (is_made_there or str(pattern.name).endswith(pages))
 
 

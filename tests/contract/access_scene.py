@@ -157,7 +157,7 @@ class Scene:
 
         `own` is the person's own, `foreign-…` is somebody else's.
         """
-        known = {"number": 1, "to": "suspended", "code": "INVALID"}
+        known = {"number": 1, "to": "suspended", "code": "INVALID", "slug": "bengaluru"}
         fixed = {each: known[each] for each in parameters if each in known}
         open_ones = [each for each in parameters if each not in known]
         if not open_ones:

@@ -81,6 +81,7 @@ POST   orders/{order_id}/trucks/{truck_id}/cancel 200 401 401 own own 404 404 40
 
 GET    offers                                  200    401 401 403 403 ok  ok  403 403 403
 GET    offers/{offer_id}                       200    401 401 403 403 own own 403 403 403
+POST   offers/{offer_id}/seen                  200    401 401 403 403 own own 403 403 403
 POST   offers/{offer_id}/accept                200    401 401 403 403 own own 403 403 403
 POST   offers/{offer_id}/decline               200    401 401 403 403 own own 403 403 403
 
@@ -94,6 +95,11 @@ POST   trips/{trip_id}/rating                  200    401 401 own own 404 404 40
 POST   trips/{trip_id}/dispute                 201    401 401 own own 404 404 404 404 404
 
 /admin/
+GET    authenticator/                          200    302 302 302 302 302 302 302 ok  ok
+POST   authenticator/                          200    302 302 302 302 302 302 302 ok  ok
+GET    authenticator/qr.svg                    200    302 302 302 302 302 302 302 ok  ok
+GET    cities/dispatchpolicy/of/{slug}/        200    302 302 302 302 302 302 302 403 ok
+POST   ops/ticket                              201    302 302 302 302 302 302 302 ok  ok
 GET    transporters/transporter/{transporter_id}/kyc/{to}/ 200 302 302 302 302 302 302 302 403 any
 POST   transporters/transporter/{transporter_id}/kyc/{to}/ 302 302 302 302 302 302 302 302 403 any
 GET    orders/order/{pk}/cancel/               200    302 302 302 302 302 302 302 403 any
@@ -111,7 +117,8 @@ POST   orders/dispute/{pk}/settle/             302    302 302 302 302 302 302 30
 """
 
 # The cells: `ok` the frame is taken, `own` as above with a reply instead of an answer, 403 a reply
-# that says WRONG_ROLE, 44xx the code that the socket is closed with.
+# that says WRONG_ROLE, 44xx the code that the socket is closed with. These are sockets opened with
+# access tokens: /ws/ops/ takes only tickets of the admin (tests/dispatch/test_ops_socket.py).
 SOCKETS = """
 #                    nobody blocked asha ravi balu chit dine staf desk
 
@@ -127,8 +134,13 @@ ping                   4401 4403 4403 4403   ok   ok   ok 4403 4403
 position               4401 4403 4403 4403   ok   ok   ok 4403 4403
 accept                 4401 4403 4403 4403  own  own  403 4403 4403
 decline                4401 4403 4403 4403  own  own  403 4403 4403
+seen                   4401 4403 4403 4403  own  own  403 4403 4403
 status                 4401 4403 4403 4403  own  own  own 4403 4403
 availability           4401 4403 4403 4403   ok   ok  403 4403 4403
+
+/ws/ops/
+hello                  4401 4401 4401 4401 4401 4401 4401 4401 4401
+ping                   4401 4401 4401 4401 4401 4401 4401 4401 4401
 """
 
 

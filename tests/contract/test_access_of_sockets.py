@@ -13,22 +13,28 @@ from django.conf import settings
 from websockets.exceptions import ConnectionClosed
 
 from dispatch.consumers import CaptainConsumer, CustomerConsumer
+from dispatch.ops import OpsConsumer
 from tests.contract.access_scene import MISSING, WORLDS, Scene
 from tests.contract.access_table import PEOPLE, socket_rows
 from tests.events.live import Phone
 from tests.people import CENTRE
 from tests.running import running
 from weelo.asgi import application
+from weelo.events.connection import Connection
 from weelo.events.consumers import BaseConsumer
 
 ROWS = socket_rows()
 SETTINGS = {"ORDER_TTL": "3600", "LIMIT_CAPTAIN": "100000", "LIMIT_CUSTOMER": "100000"}
-SOCKETS = {f"/ws/{kind.role}/": kind for kind in (CaptainConsumer, CustomerConsumer)}
+PHONES = {f"/ws/{kind.role}/": kind for kind in (CaptainConsumer, CustomerConsumer)}
+SOCKETS = {**PHONES, "/ws/ops/": OpsConsumer}
 
 
 def frames_of(consumer):
     """The types of frame that a socket takes."""
-    common = set(re.findall(r'kind == "(\w+)"', inspect.getsource(BaseConsumer._take)))
+    if consumer is OpsConsumer:
+        return {"hello", "ping"}
+    sources = inspect.getsource(BaseConsumer.take) + inspect.getsource(Connection._take)
+    common = set(re.findall(r'kind == "(\w+)"', sources))
     assert {"hello", "ping", "ack", "position"} <= common, "the search finds what is there"
     taken = common | {*consumer.commands}
     return taken if consumer.takes_positions else taken - {"position"}
@@ -68,10 +74,10 @@ def test_everybody_is_answered_as_the_table_says_and_no_word_more(site, scene, p
                 faults += faults_of(scene, row, name, answers)
                 cells += len(answers)
     assert not faults, "\n".join(faults)
-    assert cells >= 3 * len(PEOPLE), "the table was walked through"
+    assert cells >= 2 * len(PEOPLE), "the table was walked through"
 
 
-@pytest.mark.parametrize("path", SOCKETS)
+@pytest.mark.parametrize("path", PHONES)
 def test_a_frame_that_is_not_in_the_table_closes_4400(site, scene, path):
     others = {kind for kind, _ in ROWS} - {kind for kind, known in ROWS if known == path}
     for kind in (*sorted(others), "no_such_frame"):
@@ -136,6 +142,7 @@ def objects(scene, name, kind):
 ABOUT = {
     "accept": ("offer_id", lambda own: {"vehicle_ids": [str(own.vehicle_ids[3])]}),
     "decline": ("offer_id", lambda own: {"reason": "a test"}),
+    "seen": ("offer_id", lambda own: {}),
     "status": ("trip_id", lambda own: {"status": "at_drop"}),
 }
 ANSWERS = {"hello": "welcome", "ping": "pong", "ack": "pong"}

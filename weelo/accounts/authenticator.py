@@ -19,6 +19,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
 from django_otp import login, verify_token
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
@@ -72,8 +73,10 @@ def is_owed(request: HttpRequest) -> bool:
 def routes(site: AdminSite) -> Iterator[URLPattern]:
     """The pages of the enrolment, below /admin/; open to whoever still has to enrol."""
     page = _for_staff(lambda request, user: _page(site, request, user))
-    yield path("authenticator/", page, name="authenticator")
-    yield path("authenticator/qr.svg", _for_staff(_picture), name="authenticator_qr")
+    picture = require_safe(_for_staff(_picture))
+    form = require_http_methods(["GET", "HEAD", "POST"])(page)
+    yield path("authenticator/", form, name="authenticator")
+    yield path("authenticator/qr.svg", picture, name="authenticator_qr")
 
 
 def _for_staff(view: View) -> Callable[[HttpRequest], HttpResponse]:

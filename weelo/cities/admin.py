@@ -16,6 +16,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.views.decorators.http import require_safe
 
 from weelo.cities import cached, cells
 from weelo.cities.areas import RADIUS_KM
@@ -199,7 +200,7 @@ class DispatchPolicyAdmin(VersionAdmin):
     exclude = ("version", "created_by")
 
     def get_urls(self) -> list[URLPattern]:
-        history = self.admin_site.admin_view(self.of_city)
+        history = require_safe(self.admin_site.admin_view(self.of_city))
         name = "cities_dispatchpolicy_of_city"
         return [path("of/<slug:slug>/", history, name=name), *super().get_urls()]
 
