@@ -122,6 +122,8 @@ DATABASE_PORT = env.whole(
     demo=True,
 )
 _statement_timeout = "30s" if WEELO_PROCESS in ("loop", "worker", "command") else "3s"
+# A migration thinks between its statements; on a busy machine for longer than 5 s.
+_idle_timeout = "60s" if WEELO_PROCESS == "command" else "5s"
 _database = addresses.postgres(DATABASE_URL)
 DATABASES = {
     "default": {
@@ -142,7 +144,7 @@ DATABASES = {
             "connect_timeout": 3,
             "application_name": f"weelo-{WEELO_PROCESS}",
             "options": f"-c lock_timeout=1s -c statement_timeout={_statement_timeout}"
-            " -c idle_in_transaction_session_timeout=5s",
+            f" -c idle_in_transaction_session_timeout={_idle_timeout}",
         },
     }
 }
