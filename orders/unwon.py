@@ -42,13 +42,16 @@ WITH ran_out AS (
     FROM ran_out
     UNION ALL
     SELECT order_id, 101, 'offer', id, 'open', 'closed', '{"close_reason": "EXPIRED"}' FROM offer
+), fact AS (
+    INSERT INTO orders_fact (order_id, order_version, at, kind, subject, subject_id, from_status,
+                             to_status, by, request_id, data)
+    SELECT move.order_id, ran_out.version, %(now)s, subject || '_' || there, subject, move.id, here,
+           there, 'system', %(request_id)s, data
+    FROM move JOIN ran_out ON ran_out.id = move.order_id
+    ORDER BY move.order_id, place, move.id
 )
-INSERT INTO orders_fact (order_id, order_version, at, kind, subject, subject_id, from_status,
-                         to_status, by, request_id, data)
-SELECT move.order_id, ran_out.version, %(now)s, subject || '_' || there, subject, move.id, here,
-       there, 'system', %(request_id)s, data
-FROM move JOIN ran_out ON ran_out.id = move.order_id
-ORDER BY move.order_id, place, move.id
+-- As it was before: closed were only offers to fleets suspended when the order sought anew.
+SELECT id FROM orders_offer WHERE order_id = ANY(%(ids)s) AND state = 'closed'
 """
 _TELL = """
 WITH alike AS (
@@ -93,7 +96,8 @@ SELECT fleet.owner_id, 'captain', 'broadcast_dismissed', ran_out.id, version,
        NULL, 0
 FROM ran_out JOIN orders_offer offer ON offer.order_id = ran_out.id
 JOIN transporters_transporter fleet ON fleet.id = offer.transporter_id
-WHERE offer.state = 'accepted' OR (offer.state, offer.close_reason) = ('closed', 'EXPIRED')
+WHERE (offer.state = 'accepted' OR (offer.state, offer.close_reason) = ('closed', 'EXPIRED'))
+  AND offer.id <> ALL(%(closed_before)s)
 """
 
 
@@ -111,4 +115,5 @@ def expire(ids: Sequence[UUID], now: datetime) -> None:
     }
     with connection.cursor() as cursor:
         cursor.execute(_WRITE, values)
-    deliver_selected(_TELL, values)
+        closed_before = [id_ for (id_,) in cursor.fetchall()]
+    deliver_selected(_TELL, {**values, "closed_before": closed_before})

@@ -9,7 +9,7 @@ from orders.change import SYSTEM
 from orders.states import OfferState
 from orders.verbs.accept import accept
 from orders.verbs.decline import decline
-from orders.verbs.expire import expire
+from orders.verbs.expire import expire, expire_due
 from orders.verbs.give_back import give_back
 from orders.verbs.withdraw import reinstate, reinstate_all, withdraw, withdraw_all
 from tests.orders.clock import overdue
@@ -23,7 +23,7 @@ from tests.people import (
     vehicle_ids,
 )
 from transporters import kyc
-from transporters.models import Kyc
+from transporters.models import Kyc, Transporter
 from weelo.events.models import Event
 from weelo.lib.wire import rfc3339
 
@@ -106,6 +106,21 @@ def test_an_offer_closed_before_the_suspension_opens_with_the_papers_and_not_wit
     assert states(other) == ["open"]
     assert (other.again, other.close_reason, heard.count()) == (True, "", 2)
     accept(chitra.owner_id, other.id, vehicle_ids(chitra))
+
+
+def test_who_was_suspended_hears_nothing_of_the_second_end_of_an_order(asha, balu, chitra, heard):
+    order = make_order(asha, trucks=2)
+    offer, _ = tell_them(order, [balu, chitra])
+    won = accept(balu.owner_id, offer.id, vehicle_ids(balu))
+    overdue(order)
+    assert expire(order.id)
+    Transporter.objects.filter(id=chitra.id).update(kyc_status=Kyc.SUSPENDED)
+    give_back(balu.owner_id, won.trips[0]["id"])
+    before = heard(chitra)
+    overdue(order)
+    assert expire_due() == 1
+    assert heard(chitra) == before
+    assert before.count("new_broadcast") == before.count("broadcast_dismissed") == 1
 
 
 def states(*offers):
