@@ -9,9 +9,10 @@ from itertools import islice
 from tests.machine.haulage import STEPS
 from tests.machine.model import LIVE
 
-GOAL = 13  # hits that a history still cares for; more than a run asks for in the end
+GOAL = 18  # hits that a history still cares for; more than a run asks for in the end
 AMONG = 4  # of so many things to do that are wanted most one is drawn
 AT_ONCE = 16
+ENDS = 3  # how much more a way counts for the ends it is there for, which only few ways lead to
 POW = 1
 PUT_OFF = 0.3
 # What moves an order on is put off until its present state has been seen from all sides.
@@ -172,7 +173,7 @@ class Tally:
 
     def _worth(self, one, key):
         cells, factor = one.gain(key)
-        return sum(self._need(cells)) * factor + sum(self._need(one.outcomes))
+        return sum(self._need(cells)) * factor + sum(self._need(one.outcomes)) * ENDS
 
 
 def _fitting(acts, options):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tests.machine.booking import Line
 from tests.machine.guiding import way
-from tests.machine.model import ACTIVE
+from tests.machine.model import ACTIVE, order_status
 from tests.machine.openings import ACE, OPEN, ROUTES, body
 
 DELHI, LONDON = (28.6139, 77.2090), (51.5072, -0.1276)
@@ -21,10 +21,9 @@ def wish(draw):
 
 
 def has_room(_, customer):
-    stored = [order for order in customer.orders if order.status in ACTIVE]
-    overdue = [order for order in stored if order.cell() == "overdue"]
+    active = [order for order in customer.orders if order_status(order, seen=True) in ACTIVE]
     made_lately = sum(order.made_lately for order in customer.orders)
-    return len(stored) - len(overdue) < customer.most_active and made_lately < 5
+    return len(active) < customer.most_active and made_lately < 5
 
 
 def has_none(acts, customer):
@@ -33,10 +32,6 @@ def has_none(acts, customer):
 
 def has_key(_, customer):
     return any(order.key for order in customer.orders)
-
-
-def has_made_five(_, customer):
-    return sum(order.made_lately for order in customer.orders) >= 5
 
 
 # --- confirm ------------------------------------------------------------------------------------
@@ -56,7 +51,7 @@ def confirm_one_more(acts, draw, customer):
 @way("customer", "confirm", "RATE_LIMITED", fits=has_room)
 def confirm_too_often(acts, draw, customer):
     """Orders made and cancelled until five were made in a minute, and then some more."""
-    while not has_made_five(acts, customer):
+    for _ in range(5 - sum(order.made_lately for order in customer.orders)):
         acts.cancel(acts.confirm(customer, body("no stop", Line(OPEN))), None, "no need")
     for _ in range(draw.one_of(3, 1)):
         acts.confirm(customer, wish(draw))
@@ -152,8 +147,14 @@ def has_gone(_, offer):
     return gone and offer.fleet.kyc == "verified" and offer.order.seeks()
 
 
+def has_run_out(_, offer):
+    late = offer.order.is_overdue() or "EXPIRED" in (offer.order.cell().upper(), offer.close_reason)
+    return late and offer.fleet.kyc == "verified" and offer.state != "accepted"
+
+
 @way("offer", "accept")
 @way("offer", "accept", fits=can_win)
+@way("offer", "accept", "ORDER_EXPIRED", fits=has_run_out)
 @way("offer", "accept", "NOT_VERIFIED", fits=lambda _, offer: offer.fleet.kyc != "verified")
 @way("offer", "accept", "OFFER_CLOSED", fits=has_gone)
 @way("offer", "accept", "ORDER_CANCELLED", fits=was_cancelled)
