@@ -6,7 +6,7 @@ firebase-admin is imported at the first use, because it takes long and only the 
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,7 @@ import structlog
 from django.conf import settings
 
 from weelo.events.models import PushOutcome
-from weelo.lib import service_account
+from weelo.lib import clock, service_account
 from weelo.lib.breaker import Breaker
 from weelo.lib.retries import retry_after
 
@@ -100,7 +100,7 @@ def _message(letter: Letter) -> Any:
     from firebase_admin import messaging  # noqa: PLC0415
 
     collapse = str(letter.order_id or letter.data["type"])
-    until = int((datetime.now(UTC) + letter.ttl).timestamp())
+    until = int((clock.now() + letter.ttl).timestamp())
     message = messaging.Message(
         data={name: str(value) for name, value in letter.data.items()},
         android=messaging.AndroidConfig(priority="high", ttl=letter.ttl, collapse_key=collapse),
