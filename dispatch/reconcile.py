@@ -12,12 +12,13 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
 from dispatch.audit import COUNTERS_WRONG, RECOUNT, STATUS_WRONG
 from dispatch.models import Reconciliation
-from orders.change import SYSTEM, Change, order_ttl
+from orders.change import SYSTEM, Change
 from orders.models import Trip, TruckRequest
 from orders.states import (
     TRIP,
@@ -165,7 +166,7 @@ def _join(change: Change, rows: list[Row]) -> None:
         trip = held(truck)
         if trip is None:
             change.move(truck, TruckStatus.SEARCHING)
-            change.seek_for(order_ttl())
+            change.seek_for(settings.ORDER_TTL)
         elif truck.status == TruckStatus.ASSIGNED:
             change.move(truck, _END_OF[TripStatus(trip.status)])
         else:

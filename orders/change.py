@@ -13,7 +13,6 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import structlog
-from django.conf import settings
 from django.db import connection
 from django.db.models import F, QuerySet
 
@@ -32,6 +31,7 @@ from orders.states import (
     TruckStatus,
 )
 from orders.trucks import (
+    born,
     counting,
     held,
     held_trips,
@@ -142,7 +142,7 @@ class Change:
             to=order.status,
             fare_paise=order.fare_paise,
             expires_at=order.expires_at,
-            trucks=[_born(truck) for truck in trucks],
+            trucks=[born(truck) for truck in trucks],
         )
         return change
 
@@ -244,7 +244,7 @@ class Change:
         )
         self.trucks.append(new)
         self.add(new)
-        self.note("truck_replacement", new, to=new.status, replaces=truck.id, **_born(new))
+        self.note("truck_replacement", new, to=new.status, replaces=truck.id, **born(new))
         return new
 
     def step_trip(self, trip: Trip, to: str, **fields: Any) -> None:
@@ -389,20 +389,3 @@ def _is_seen(touched: tuple[Any, set[str]]) -> bool:
     """Whether the customer sees these fields of this row."""
     row, fields = touched
     return not isinstance(row, Offer) and fields != {"flagged"}
-
-
-def _born(truck: TruckRequest) -> dict[str, Any]:
-    """What a truck is when it comes into being, for the fact that tells of it."""
-    return {
-        "truck_id": truck.id,
-        "vehicle_type_id": truck.vehicle_type_id,
-        "load_kg": truck.load_kg,
-        "fare_paise": truck.fare_paise,
-        "payout_paise": truck.payout_paise,
-    }
-
-
-def order_ttl() -> timedelta:
-    """How long an order seeks."""
-    ttl: timedelta = settings.ORDER_TTL
-    return ttl

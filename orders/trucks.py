@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db.models import FilteredRelation, Q, QuerySet
 from django.db.models.functions import Now
@@ -61,3 +62,14 @@ def status_at(order: Order, trucks: Sequence[TruckRequest], now: datetime) -> st
             for truck in counting(trucks)
         ]
     )
+
+
+def born(truck: TruckRequest) -> dict[str, Any]:
+    """What a truck is when it comes into being, for the fact that tells of it."""
+    return {
+        "truck_id": truck.id,
+        "vehicle_type_id": truck.vehicle_type_id,
+        "load_kg": truck.load_kg,
+        "fare_paise": truck.fare_paise,
+        "payout_paise": truck.payout_paise,
+    }

@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 
 from orders import messages, pricing, quotes, snapshots
 from orders.area import check_area
-from orders.change import By, Change, order_ttl
+from orders.change import By, Change
 from orders.models import Actor, Order, PaidBy, PaymentMode, TruckRequest
 from orders.refusals import (
     ActiveOrderExists,
@@ -211,7 +211,7 @@ def _trucks(
 @verb
 def _write(order: Order, trucks: list[TruckRequest], now: datetime) -> Confirmed:
     order.created_at = order.seeking_since = order.next_wave_at = now
-    order.expires_at = now + order_ttl()
+    order.expires_at = now + settings.ORDER_TTL
     order.trucks_wanted = order.trucks_searching = len(trucks)
     order.fare_paise = sum(truck.fare_paise for truck in trucks)
     change = Change.new(By(Actor.CUSTOMER, order.customer_id), order, trucks, now)

@@ -4,9 +4,10 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 
 from orders import messages
-from orders.change import By, Change, order_ttl
+from orders.change import By, Change
 from orders.models import Actor, Trip
 from orders.refusals import IllegalStep
 from orders.states import TRIP, TripStatus, TruckStatus
@@ -34,7 +35,7 @@ def fail(dispatcher_id: UUID, trip_id: UUID, reason: str, *, replace: bool) -> d
     change.move(truck, TruckStatus.FAILED)
     if replace:
         change.replace(truck)
-        change.seek_for(order_ttl())
+        change.seek_for(settings.ORDER_TTL)
     change.finish()
     log.warning("trip failed", order_id=change.order.id, trip_id=trip_id, replace=replace)
     return messages.order_payload(change.order, change.trucks, change.now)

@@ -4,9 +4,10 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 
 from orders import messages
-from orders.change import By, Change, order_ttl
+from orders.change import By, Change
 from orders.models import Actor, Trip
 from orders.refusals import IllegalStep
 from orders.states import TRIP_BEFORE_PICKUP_DONE, OfferState, TripStatus, TruckStatus
@@ -41,7 +42,7 @@ def give_back(captain_id: UUID, trip_id: UUID, reason: str = "") -> dict[str, An
         change.move(truck, TruckStatus.EXPIRED, give_backs=times)
     else:
         change.move(truck, TruckStatus.SEARCHING, give_backs=times)
-        change.seek_for(order_ttl())
+        change.seek_for(settings.ORDER_TTL)
     change.finish()
     log.info("truck given back", order_id=change.order.id, trip_id=trip_id, times=truck.give_backs)
     return messages.trip_for_captain(dropped, change.order, truck)
