@@ -37,7 +37,7 @@ lint: $(STAMP) ## ruff: faults and form
 bandit: $(STAMP) ## Security faults in the code; what is fine says why beside it
 	@mkdir -p .build
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive \
-		weelo transporters orders dispatch bench manage.py gunicorn.conf.py 2>.build/bandit.log \
+		weelo transporters orders dispatch manage.py gunicorn.conf.py 2>.build/bandit.log \
 		|| { cat .build/bandit.log; exit 1; }
 
 types: $(STAMP) ## mypy --strict

@@ -47,7 +47,7 @@ FROM unnest(%s::bigint[], %s::bigint[]) AS known (id, sent)
 JOIN events_event event ON event.stream_id = known.id AND event.seq > known.sent
 ORDER BY event.stream_id, event.seq
 LIMIT %s
-"""  # noqa: S608 - constants only
+"""  # noqa: S608 - constants only  # nosec B608  # names are constants of the module; values are bound
 
 _SESSIONS = """
 SELECT session.id, person.is_active,
