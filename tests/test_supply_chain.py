@@ -124,3 +124,10 @@ def test_every_package_that_is_locked_comes_under_a_licence_of_the_list():
     requirements = [pin for file in FILES for pin in licences.pins(file.read_text())]
     rows, faults = licences.judge(requirements, licences.rules())
     assert len(rows) > 100 and faults == []
+
+
+def test_what_is_only_a_tool_of_the_tests_is_not_shipped():
+    shipped, *_ = (file.read_text() for file in FILES)
+    names = {pin.name for pin in licences.pins(shipped)}
+    assert not names & licences.rules()["tools"].keys()
+    assert licences.judge(licences.pins("libfaketime==1"), {**licences.rules(), "tools": {}})[1]

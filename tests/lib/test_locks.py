@@ -8,6 +8,7 @@ from tests.valkey import Valkey
 from weelo.lib.locks import courtesy_lock
 from weelo.lib.redis import breaker
 
+pytestmark = pytest.mark.django_db
 TTL_S = 1
 
 

@@ -62,7 +62,7 @@ def judge(requirements, rules, look=metadata):
             faults.append(
                 f"{name} does not say its licence; read it, and write it into {LIST.name}"
             )
-        elif not is_allowed(licence, rules["allowed"]):
+        elif not is_allowed(licence, [*rules["allowed"], rules.get("tools", {}).get(name)]):
             faults.append(f"{name} comes under {licence!r}, which {LIST.name} does not allow")
     if elsewhere:
         rows.append(("(of other systems)", ", ".join(sorted(elsewhere))))

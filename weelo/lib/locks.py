@@ -4,7 +4,6 @@ It only spares the database a race; the constraint is the guard. Without Redis i
 """
 
 import hashlib
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +11,10 @@ from typing import Any
 
 from redis import Redis
 
+from weelo.lib import clock
 from weelo.lib.redis import RedisAway, guarded
 
-MOST_AHEAD_S = 1  # as much may the clock of whoever took a lock differ from that of Redis
+MOST_AHEAD_S = 1  # as much may the database's clock, which all go by, differ from that of Redis
 _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end"
 
 
@@ -32,7 +32,8 @@ def courtesy_lock(name: str, *, ttl_s: int, pass_for: str = "") -> Iterator[bool
         with guarded() as redis:
             # To a point in time, and not for a while: a Redis that was frozen carries out later
             # what nobody waits for any more.
-            taken = bool(redis.set(key, token, nx=True, pxat=int((time.time() + ttl_s) * 1000)))
+            until_ms = int((clock.now().timestamp() + ttl_s) * 1000)
+            taken = bool(redis.set(key, token, nx=True, pxat=until_ms))
             holder: Any = b"" if taken or _is_stale(redis, key, ttl_s) else redis.get(key) or b""
     except RedisAway:
         yield True
