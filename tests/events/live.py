@@ -117,7 +117,7 @@ class Phone:
             validate_frame(self._document, "receive", frame)
         self.line.send(json.dumps(frame))
 
-    def receive(self, timeout=3.0):
+    def receive(self, timeout=10.0):
         frame = json.loads(self.line.recv(timeout=timeout))
         if self._document:
             validate_frame(self._document, "send", frame)
@@ -127,7 +127,7 @@ class Phone:
             self.events.append(frame)
         return frame
 
-    def next(self, kind, timeout=3.0):
+    def next(self, kind, timeout=10.0):
         while (frame := self.receive(timeout))["type"] != kind:
             self.others.append(frame)
         return frame

@@ -23,7 +23,9 @@ from transporters.models import CurrentPosition
 TRUCKS = ("open-17-ft", "open-19-ft", "open-20-ft")  # one for each pair of people
 IDLE = 20  # sockets on which nothing happens
 FAULT_S, WELL_S = 5.0, 1.0
-MOST_THAT_PAY, RECOVERY_S, TO_SOCKET_S = 3, 6.0, 1.2
+# As many as a process has threads: those in flight at once cannot know of each other.
+MOST_THAT_PAY = 4
+RECOVERY_S, TO_SOCKET_S = 6.0, 1.2
 UNLIMITED = {f"LIMIT_{who}": "1000000" for who in ("CUSTOMER", "CAPTAIN", "ORDERS")}
 LOGS = {"LOG_LEVEL": "DEBUG", "LOG_FORMAT": "json"}
 
