@@ -22,7 +22,7 @@ run: $(STAMP) ## Start everything on PORT (8000) and PORT+1; Ctrl-C stops it, da
 	@exec setpriv --pdeathsig TERM $(BIN)/python manage.py up
 
 test: $(STAMP) ## Run all tests with servers of their own (ARGS='-k accept' chooses)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 MIN ?= 30
 soak: $(STAMP) ## Storms, histories and crashes for about MIN minutes; writes docs/RELIABILITY.md
