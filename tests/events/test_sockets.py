@@ -1,5 +1,6 @@
 """The socket's contract, against the real live process."""
 
+import contextlib
 import json
 import threading
 import time
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
+from websockets.exceptions import ConnectionClosed
 
 from tests.events.conftest import message, tell
 from weelo.events import tickets
@@ -390,9 +392,10 @@ def test_a_frame_over_16_kib_closes_1009(phone):
 
 
 def test_more_than_30_frames_a_second_close_4429(phone):
-    asha_phone = phone()
-    for _ in range(60):
-        asha_phone.send(type="ping")
+    asha_phone = phone(max_queue=None)
+    with contextlib.suppress(ConnectionClosed):  # that it is closed may come before the last ping
+        for _ in range(60):
+            asha_phone.send(type="ping")
     assert asha_phone.code() == 4429
 
 
