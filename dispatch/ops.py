@@ -7,21 +7,18 @@ missed is healed by the next snapshot.
 
 import asyncio
 import time
-from importlib import import_module
 from typing import Any, ClassVar
 
 import structlog
-from django.conf import settings
-from django.contrib.auth import get_user
 from django.db import DatabaseError, InterfaceError
-from django.http import HttpRequest
 
 from dispatch import board
-from weelo.events import door
+from weelo.accounts.staff import may_enter
+from weelo.events import door, tickets
 from weelo.events.connection import Connection, Payload, in_thread, verbs
 from weelo.events.door import Closed
 from weelo.events.socket import Code, Socket
-from weelo.lib.clock import database_now
+from weelo.lib import clock
 from weelo.lib.wire import encode, rfc3339
 
 log = structlog.get_logger(__name__)
@@ -30,14 +27,6 @@ EVERY_S = 1.0
 SNAPSHOT_EVERY_S = 30.0
 SUPPLY_EVERY_S = 5.0
 RECHECK_EVERY_S = 15.0
-
-
-def is_staff(session_key: str) -> bool:
-    """Whether a session of the admin is that of somebody who may still use it."""
-    request = HttpRequest()
-    request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
-    user = get_user(request)
-    return bool(user.is_active and getattr(user, "is_staff", False))
 
 
 class Feed:
@@ -94,11 +83,12 @@ class Feed:
     def _read(self) -> tuple[str, board.Board]:
         if self._is_due("supply", SUPPLY_EVERY_S):
             self._supply = board.Supply()
-        return rfc3339(database_now()), board.read(self._supply)
+        shown = board.read(self._supply)
+        return rfc3339(clock.now()), shown
 
     async def _recheck(self) -> None:
         for socket, session_key in list(self._watching.items()):
-            if not await in_thread(verbs, is_staff, session_key):
+            if not await in_thread(verbs, may_enter, session_key):
                 socket.close(Code.NOT_SIGNED_IN)
 
     def _is_due(self, what: str, every_s: float) -> bool:
@@ -115,10 +105,10 @@ class OpsConsumer(Connection):
 
     def admit(self) -> None:
         door.headers_of(self.scope)
-        session_key = door.bearer_of(self.scope, door.STAFF)
+        session_key = door.bearer_of(self.scope, tickets.STAFF)
         if session_key is None:
             raise Closed(Code.NOT_SIGNED_IN)
-        if not is_staff(session_key):
+        if not may_enter(session_key):
             raise Closed(Code.NOT_ALLOWED)
         self._session_key = session_key
 

@@ -1,10 +1,9 @@
 """Doors of the console."""
 
-from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_POST
 
-from weelo.events import door, tickets
+from weelo.events import tickets
 from weelo.lib.problems import TryAgain, response
 
 
@@ -12,12 +11,8 @@ from weelo.lib.problems import TryAgain, response
 def ops_ticket(request: HttpRequest) -> JsonResponse:
     """A ticket for `/ws/ops/`, within 30 s and once; the admin has let the dispatcher in."""
     try:
-        ticket = tickets.issue(f"{door.STAFF}{request.session.session_key}")
+        return JsonResponse(tickets.offer(tickets.STAFF, request.session.session_key), status=201)
     except TryAgain as fault:
-        return response(request, fault.code, fault.status, fault.detail)
-    answer = {
-        "ticket": ticket,
-        "socket_url": settings.SOCKET_URL,
-        "expires_in": tickets.TTL_SECONDS,
-    }
-    return JsonResponse(answer, status=201)
+        answer = response(request, fault.code, fault.status, fault.detail)
+        answer["Retry-After"] = fault.headers["Retry-After"]
+        return answer

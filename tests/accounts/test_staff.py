@@ -14,6 +14,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from tests.accounts.doors import at_once
 from tests.people import make_customer
+from weelo.accounts import staff
 from weelo.accounts.models import User
 
 PASSWORD = "a long pass phrase"
@@ -220,6 +221,24 @@ def test_sessions_of_before_the_enrolment_are_asked_for_the_code(devi):
     assert old.get(ENROL).status_code == 302, "nor does the old one replace it"
     old.post(ENROL, {"code": "123456"})
     assert TOTPDevice.objects.count() == 1
+
+
+def test_doors_beside_the_admin_let_in_whom_the_admin_lets_in(devi, deepa):
+    may = {
+        client: staff.may_enter(client.session.session_key)
+        for client in map(signed_in, (devi, deepa, make_customer()))
+    }
+    assert list(may.values()) == [True, True, False]
+    assert not staff.may_enter("made-up")
+    before, *_ = may
+    after = signed_in(devi)
+    after.get(ENROL)
+    after.post(ENROL, {"code": code_of(TOTPDevice.objects.get())})
+    assert staff.may_enter(after.session.session_key)
+    assert not staff.may_enter(before.session.session_key), "it has not shown its code"
+    before.logout()
+    User.objects.filter(pk=deepa.pk).update(is_active=False)
+    assert not any(staff.may_enter(client.session.session_key or "") for client in may)
 
 
 def test_a_new_authenticator_takes_the_place_of_the_old_one(devi):

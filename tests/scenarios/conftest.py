@@ -5,6 +5,7 @@ import pytest
 from dispatch.audit import audit
 from tests import people
 from tests.accounts.doors import sign_in
+from tests.events import fcm as fake
 from tests.orders.conftest import asha, balu, chitra
 from tests.scenarios.site import Desk, Ear, Line
 from tests.transporters.conftest import fresh_presence
@@ -22,6 +23,15 @@ def audited(request, fresh_presence):
     request.getfixturevalue("at_site" if at_site else "db")
     yield
     assert {found.invariant.name: found.rows for found in audit() if found.rows} == {}
+
+
+@pytest.fixture(scope="module")
+def fcm():
+    """An FCM on loopback that speaks the real protocol."""
+    fcm, server = fake.serve()
+    yield fcm
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 
 from orders.models import Fact, Order, Trip
 from tests.accounts.doors import other_than
-from tests.events import fcm as fake
 from tests.journeys.site import Ear, Phone, place
 from tests.people import ASHA, BALU, CHITRA, make_captain
 from tests.running import running
@@ -22,14 +21,6 @@ OTHERS_OF_THE_ORDER = (ASHA, SENDER, WAREHOUSE, RECEIVER)
 PASSWORD = "a long pass phrase"
 HERE = {"lat": 12.9720, "lng": 77.5950}
 LOOKED_AT = ("me", "offers", "trips", "vehicles", "transporter", "drivers", "orders", "sessions")
-
-
-@pytest.fixture(scope="module")
-def fcm():
-    fcm, server = fake.serve()
-    yield fcm
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture(scope="module")

@@ -20,14 +20,6 @@ SLEEPING_S, SILENT_S = 2.0, 4.0
 
 
 @pytest.fixture(scope="module")
-def fcm():
-    fcm, server = fake.serve()
-    yield fcm
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
 def site(fcm):
     at = {"FCM_CREDENTIALS": fcm.account, "FCM_URL": fcm.address}
     with running({**at, "SECRET_KEY": settings.SECRET_KEY}, ("http", "live", "loop")) as site:

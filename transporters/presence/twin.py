@@ -77,6 +77,13 @@ JOIN transporters_transporter fleet ON fleet.id = new.transporter_id
 LEFT JOIN transporters_vehicle v ON v.id = new.vehicle_id
 WHERE new.vehicle_id IS NULL OR v.id IS NOT NULL
 """
+_SUPPLY = f"""
+SELECT p.cell, count(DISTINCT p.transporter_id)
+FROM transporters_currentposition p
+JOIN transporters_transporter fleet ON fleet.id = p.transporter_id
+WHERE {_FRESH} AND fleet.is_online AND fleet.kyc_status = '{Kyc.VERIFIED}' AND p.cell IS NOT NULL
+GROUP BY p.cell
+"""  # noqa: S608  # nosec B608  # names are constants of the module; values are bound
 
 
 def nearest(point: Point, vehicle_types: Collection[str], limit: int) -> list[Seen]:
@@ -120,15 +127,6 @@ def write(newest: Mapping[tuple[Member, str], Fix], history: Sequence[tuple[Memb
             cursor.execute(_WRITE_CURRENT, _columns(rows))
         if history:
             cursor.execute(_WRITE_HISTORY, _columns([(*m, *fix[:3]) for m, fix in history]))
-
-
-_SUPPLY = f"""
-SELECT p.cell, count(DISTINCT p.transporter_id)
-FROM transporters_currentposition p
-JOIN transporters_transporter fleet ON fleet.id = p.transporter_id
-WHERE {_FRESH} AND fleet.is_online AND fleet.kyc_status = '{Kyc.VERIFIED}' AND p.cell IS NOT NULL
-GROUP BY p.cell
-"""  # noqa: S608  # nosec B608  # names are constants of the module; values are bound
 
 
 def supply() -> dict[int, int]:

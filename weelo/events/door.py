@@ -15,8 +15,6 @@ from weelo.lib import clock
 from weelo.lib.problems import TryAgain
 
 SUBPROTOCOL = "weelo.v1"
-# Whose tickets there are: of a phone's session, of a dispatcher's.
-SESSION, STAFF = "session:", "staff:"
 _TICKET = "ticket."
 
 
@@ -81,5 +79,5 @@ def _session_of(scope: dict[str, Any], headers: dict[bytes, bytes]) -> tuple[UUI
     scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     if scheme:
         return tokens.session_of_access(token.strip()) if scheme.lower() == "bearer" else None
-    bearer = bearer_of(scope, SESSION)
+    bearer = bearer_of(scope, tickets.SESSION)
     return (UUID(bearer), datetime.max.replace(tzinfo=UTC)) if bearer else None

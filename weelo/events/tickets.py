@@ -7,11 +7,25 @@ that send `Authorization: Bearer` are not concerned.
 
 import hashlib
 import secrets
+from typing import Any
+
+from django.conf import settings
 
 from weelo.lib.problems import TryAgain
 from weelo.lib.redis import RedisAway, guarded
 
 TTL_SECONDS = 30
+# Whose tickets there are: of a phone's session, of a dispatcher's.
+SESSION, STAFF = "session:", "staff:"
+
+
+def offer(kind: str, bearer: object) -> dict[str, Any]:
+    """The answer that carries a new ticket, as the phone or console gets it. Raises TryAgain."""
+    return {
+        "ticket": issue(f"{kind}{bearer}"),
+        "socket_url": settings.SOCKET_URL,
+        "expires_in": TTL_SECONDS,
+    }
 
 
 def issue(bearer: str) -> str:

@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -12,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from weelo.accounts.models import Session
-from weelo.events import door, mailbox, tickets
+from weelo.events import mailbox, tickets
 from weelo.events.models import Role
 from weelo.lib.problems import Invalid, TryAgain
 from weelo.lib.problems_schema import refusals
@@ -115,9 +114,4 @@ class SocketTicketView(APIView):
     )
     def post(self, request: Request) -> Response:
         """A ticket for one socket of this session, within 30 s."""
-        answer = {
-            "ticket": tickets.issue(f"{door.SESSION}{_session(request).pk}"),
-            "socket_url": settings.SOCKET_URL,
-            "expires_in": tickets.TTL_SECONDS,
-        }
-        return Response(answer, status=201)
+        return Response(tickets.offer(tickets.SESSION, _session(request).pk), status=201)
