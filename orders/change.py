@@ -5,7 +5,7 @@ and status are computed anew, and the rows, the facts and the messages are writt
 statements. Nothing else in the project writes a status, but for `orders.unwon`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Self
@@ -36,11 +36,11 @@ from orders.trucks import (
     held,
     held_trips,
     status_at,
-    with_held_trips,
-    without_trips,
+    trucks_of,
 )
 from transporters.models import Kyc
 from weelo.events.deliver import Message, deliver
+from weelo.lib.compiled import IsAnyOf, compiled
 from weelo.lib.problems import NotFound
 from weelo.lib.wire import rfc3339
 from weelo.lib.writes import write_together
@@ -103,26 +103,27 @@ class Change:
     @classmethod
     def find(cls, by: By, **where: Any) -> Self | None:
         """As `of`, or None, and without the offers: `read_offers` comes before any change."""
-        orders = Order.objects.filter(**where).order_by()
-        changes = cls._lock(by, orders.select_for_update(no_key=True, of=("self",)))
-        return changes[0] if changes else None
+        return cls.first(by, locked(Order.objects.filter(**where).order_by()))
 
     @classmethod
-    def many(cls, by: By, locked: QuerySet[Order]) -> list[Self]:
-        """As `of` for several orders at once, in as many statements; `locked` locks its rows."""
-        changes = cls._lock(by, locked)
+    def first(cls, by: By, orders: Iterable[Order]) -> Self | None:
+        """As `find`, of orders that are `locked`."""
+        return next(iter(cls._read(by, list(orders))), None)
+
+    @classmethod
+    def many(cls, by: By, orders: Iterable[Order]) -> list[Self]:
+        """As `of` for several orders at once that are `locked`, in as many statements."""
+        changes = cls._read(by, list(orders))
         read_offers(changes)
         return changes
 
     @classmethod
-    def _lock(cls, by: By, locked: QuerySet[Order]) -> list[Self]:
+    def _read(cls, by: By, orders: list[Order]) -> list[Self]:
         assert connection.in_atomic_block
-        orders = list(locked.select_related("city"))
         ids = [order.id for order in orders]
         trucks: dict[UUID, list[TruckRequest]] = {id_: [] for id_ in ids}
         told = any(order.captains_told for order in orders)
-        read = with_held_trips if told else without_trips
-        for truck in read(TruckRequest.objects.filter(order_id__in=ids)) if ids else ():
+        for truck in trucks_of(ids, told=told):
             trucks[truck.order_id].append(truck)
         return [cls._of(by, order, trucks[order.id]) for order in orders]
 
@@ -346,17 +347,25 @@ class Change:
                 self.move(offer, OfferState.OPEN, close_reason="", again=True, told_at=self.now)
 
 
+def locked(orders: QuerySet[Order]) -> QuerySet[Order]:
+    """These orders, each with its city, under the lock that every verb takes first."""
+    return orders.select_related("city").select_for_update(no_key=True, of=("self",))
+
+
+@compiled
+def _offers_of(order_ids: list[UUID]) -> QuerySet[Offer]:
+    offers = Offer.objects.filter(IsAnyOf("order_id", order_ids)).order_by("id")
+    fleet = {"captain_id": F("transporter__owner_id"), "kyc_status": F("transporter__kyc_status")}
+    return offers.annotate(**fleet)
+
+
 def read_offers(changes: Sequence[Change]) -> None:
     """Read whom the orders were told to, and keep what everybody sees before the change.
 
     One statement, or none when nobody was told.
     """
     by_order = {change.order.id: change for change in changes if change.order.captains_told}
-    told = Offer.objects.filter(order_id__in=by_order).order_by("id")
-    told = told.annotate(  # type: ignore[no-redef]
-        captain_id=F("transporter__owner_id"), kyc_status=F("transporter__kyc_status")
-    )
-    for offer in told if by_order else ():
+    for offer in _offers_of(list(by_order)) if by_order else ():
         by_order[offer.order_id].offers.append(offer)
     for change in changes:
         change.before = announce.Before.of(change.order, change.trucks, change.offers)

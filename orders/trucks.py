@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db.models import FilteredRelation, Q, QuerySet
 from django.db.models.functions import Now
 
 from orders.models import Order, Trip, TruckRequest
 from orders.states import TripStatus, TruckStatus, order_status
+from weelo.lib.compiled import IsAnyOf, compiled
 
 
 def with_held_trips(trucks: QuerySet[TruckRequest]) -> QuerySet[TruckRequest]:
@@ -26,8 +28,24 @@ def with_held_trips(trucks: QuerySet[TruckRequest]) -> QuerySet[TruckRequest]:
     )
 
 
-def without_trips(trucks: QuerySet[TruckRequest]) -> QuerySet[TruckRequest]:
-    """As `with_held_trips` for orders that nobody was told of, which have no trips to look for."""
+def trucks_of(order_ids: list[UUID], *, told: bool) -> list[TruckRequest]:
+    """The trucks of some orders as `with_held_trips`; one statement, or none without orders.
+
+    Orders that nobody was `told` of have no trips to look for.
+    """
+    if not order_ids:
+        return []
+    return _with_trips(order_ids) if told else _without_trips(order_ids)
+
+
+@compiled
+def _with_trips(order_ids: list[UUID]) -> QuerySet[TruckRequest]:
+    return with_held_trips(TruckRequest.objects.filter(IsAnyOf("order_id", order_ids)))
+
+
+@compiled
+def _without_trips(order_ids: list[UUID]) -> QuerySet[TruckRequest]:
+    trucks = TruckRequest.objects.filter(IsAnyOf("order_id", order_ids))
     return trucks.annotate(now=Now()).order_by("order_id", "position")
 
 

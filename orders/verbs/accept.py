@@ -12,13 +12,14 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from orders import messages
-from orders.change import SYSTEM, By, Change, read_offers
+from orders.change import SYSTEM, By, Change, locked, read_offers
 from orders.crew import crew_for
-from orders.models import Actor, Offer, Trip, TruckRequest
+from orders.models import Actor, Offer, Order, Trip, TruckRequest
 from orders.refusals import NotVerified, OfferClosed, OrderCancelled, OrderExpired, TruckTaken
 from orders.states import TRIP_LIVE, CloseReason, OfferState, OrderStatus, TripStatus
 from transporters.fleet import look_again
 from transporters.models import Driver, Kyc, Transporter, Vehicle
+from weelo.lib.compiled import compiled
 from weelo.lib.problems import NotFound
 from weelo.lib.retries import verb
 from weelo.lib.wire import rfc3339
@@ -77,11 +78,13 @@ def accept(
     return accepted
 
 
-def _change_of_unfilled(captain_id: UUID, own: QuerySet[Offer]) -> Change | None:
-    """The order under its lock, unless the offer is closed as filled: who is too late must not
-    queue for the lock behind those who are not."""
-    unfilled = own.exclude(state=OfferState.CLOSED, close_reason=CloseReason.FILLED)
-    return Change.find(By(Actor.CAPTAIN, captain_id), id__in=unfilled.values("order_id"))
+@compiled
+def _unfilled(offer_id: UUID, captain_id: UUID) -> QuerySet[Order]:
+    """The order, locked, unless the offer is closed as filled: who is too late must not queue for
+    the lock behind those who are not."""
+    filled = {"state": OfferState.CLOSED, "close_reason": CloseReason.FILLED}
+    own = Offer.objects.filter(id=offer_id, transporter__owner_id=captain_id).exclude(**filled)
+    return locked(Order.objects.filter(id__in=own.values("order_id")).order_by())
 
 
 def _has_lost(captain_id: UUID, offer_id: UUID, vehicle_ids: Sequence[UUID]) -> bool:
@@ -102,12 +105,12 @@ def _accept(
     """None when it stored an expiry that nobody had: what it answers is the same before and
     after that, and a refusal would undo it.
     """
+    by = By(Actor.CAPTAIN, captain_id)
+    change = Change.first(by, _unfilled(offer_id, captain_id))
+    if change is None and not any(driver_ids) and _has_lost(captain_id, offer_id, vehicle_ids):
+        raise _taken()
     own = Offer.objects.filter(id=offer_id, transporter__owner_id=captain_id)
-    change = _change_of_unfilled(captain_id, own)
-    if change is None:
-        if not any(driver_ids) and _has_lost(captain_id, offer_id, vehicle_ids):
-            raise _taken()
-        change = Change.find(By(Actor.CAPTAIN, captain_id), id__in=own.values("order_id"))
+    change = change or Change.find(by, id__in=own.values("order_id"))
     if change is None:
         raise NotFound("There is no such offer to you.")
     # The fleet's lock stands for its vehicles and drivers: every verb that changes them takes it.

@@ -9,7 +9,7 @@ from django.db import DatabaseError
 from django.db.models.functions import Now
 
 from orders import unwon
-from orders.change import SYSTEM, By, Change, finish_all
+from orders.change import SYSTEM, By, Change, finish_all, locked
 from orders.models import Order
 from orders.states import OrderStatus
 from weelo.lib.away import database_is_away
@@ -60,24 +60,24 @@ def expire_due(limit: int = 500, **scope: Any) -> int:
 def _expire_together(ids: Collection[UUID]) -> int:
     """What nobody else has locked; the lock is its own statement, before any that reads."""
     overdue = Order.objects.filter(id__in=ids, trucks_searching__gt=0, expires_at__lte=Now())
-    locked = list(
+    seized = list(
         overdue.select_for_update(no_key=True, skip_locked=True)
         .annotate(now=Now())
         .order_by("id")
         .values_list("id", "trucks_filled", "status", "now")
     )
-    alike = [id_ for id_, filled, status, _ in locked if not filled and status == _UNWON]
+    alike = [id_ for id_, filled, status, _ in seized if not filled and status == _UNWON]
     if alike:
-        unwon.expire(alike, now=locked[0][-1])
+        unwon.expire(alike, now=seized[0][-1])
         log.info("orders expired", orders=len(alike), order_ids=alike)
-    rest = Order.objects.filter(id__in={id_ for id_, *_ in locked} - set(alike)).order_by("id")
-    changes = Change.many(SYSTEM, rest.select_for_update(no_key=True, of=("self",)))
+    rest = Order.objects.filter(id__in={id_ for id_, *_ in seized} - set(alike)).order_by("id")
+    changes = Change.many(SYSTEM, locked(rest))
     for change in changes:
         change.expire_overdue()
     finish_all(changes)
     for change in changes:
         _log(change)
-    return len(locked)
+    return len(seized)
 
 
 def _expire_alone(order_id: UUID) -> int:

@@ -10,10 +10,10 @@ from django.db.models.functions import Now
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from weelo.accounts import tokens
+from weelo.accounts import sessions, tokens
 from weelo.accounts.models import Session, User
 from weelo.accounts.sessions import NotSignedIn
-from weelo.lib import clock, limits
+from weelo.lib import limits
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -54,16 +54,18 @@ def session_of(request: Request) -> Session:
 def authenticate_token(token: str) -> Session | None:
     """The live session of an access token, or None: altered, too old, ended, or user blocked.
 
-    One query, which also brings `session.user` and, if there is one, `session.user.transporter`.
+    One query, as `sessions.find`.
     """
     named = tokens.session_of_access(token)
     if named is None:
         return None
     session_id, until = named
-    # The transporter by its name only: accounts knows nothing of the floors above.
-    found = _live().select_related("user__transporter").filter(pk=session_id).annotate(now=Now())
-    session = next(iter(found), None)
-    return session if session is not None and clock.heard(session.now) < until else None
+    found = sessions.find(session_id)
+    if found is None:
+        return None
+    session, now = found
+    opens = session.user.is_active and session.is_live(now) and now < until
+    return session if opens else None
 
 
 def session_is_live(session_id: UUID) -> bool:

@@ -1,7 +1,7 @@
 """Sessions: opened by a code or by Firebase, one per device; refreshed, ended, blocked."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -11,7 +11,9 @@ from django.db.models.functions import Now
 
 from weelo.accounts import otp, tokens
 from weelo.accounts.models import Device, Session, User
+from weelo.lib import clock
 from weelo.lib.clock import database_now
+from weelo.lib.compiled import compiled
 from weelo.lib.hints import hint
 from weelo.lib.problems import NotFound, Refusal
 from weelo.lib.retries import verb
@@ -58,6 +60,23 @@ class SignedIn:
     def of(cls, session: Session) -> "SignedIn":
         access, refresh = tokens.access(session), tokens.refresh(session)
         return cls(session, access, settings.ACCESS_TTL, refresh)
+
+
+@compiled
+def _named(session_id: UUID) -> QuerySet[Session]:
+    # The transporter by its name only: accounts knows nothing of the floors above.
+    sessions = Session.objects.select_related("user__transporter")
+    return sessions.filter(pk=session_id).annotate(now=Now())
+
+
+def find(session_id: UUID) -> tuple[Session, datetime] | None:
+    """A session, ended or not, and the database's time now; None when there is none.
+
+    One query, which also brings `session.user` and, if there is one, `session.user.transporter`.
+    """
+    for session in _named(session_id):
+        return session, clock.heard(session.now)  # type: ignore[attr-defined]
+    return None
 
 
 def sign_in_by_code(phone: str, code: str, device_name: str = "") -> SignedIn:

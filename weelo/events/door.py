@@ -5,13 +5,11 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models.functions import Now
 
-from weelo.accounts import tokens
+from weelo.accounts import sessions, tokens
 from weelo.accounts.models import Session
 from weelo.events import tickets
 from weelo.events.socket import Code
-from weelo.lib import clock
 from weelo.lib.problems import TryAgain
 
 SUBPROTOCOL = "weelo.v1"
@@ -46,12 +44,13 @@ def admit(scope: dict[str, Any]) -> Session:
     if named is None:
         raise Closed(Code.NOT_SIGNED_IN)
     session_id, until = named
-    # The transporter by its name only, as in accounts.authentication.
-    sessions = Session.objects.select_related("user__transporter").filter(pk=session_id)
-    session = sessions.filter(expires_at__gt=Now()).annotate(now=Now()).first()
-    if session is not None and not session.user.is_active:
+    found = sessions.find(session_id)
+    if found is None:
+        raise Closed(Code.NOT_SIGNED_IN)
+    session, now = found
+    if not session.user.is_active:
         raise Closed(Code.NOT_ALLOWED)
-    if session is None or session.revoked_at is not None or clock.heard(session.now) >= until:
+    if not session.is_live(now) or now >= until:
         raise Closed(Code.NOT_SIGNED_IN)
     return session
 
