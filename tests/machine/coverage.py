@@ -83,13 +83,21 @@ OUTCOMES = {
     "seen": "replayed quoted fourth_give_back told_again code_used_up photo waiting_fee"
     " same_vehicles several_won expired_with_the_give_back",
 }
+TOLD_EVERY = 50  # histories
 
 
 class Coverage:
-    """Counts of one run of histories."""
+    """Counts of one run of histories, and the run's name in the report."""
 
-    def __init__(self):
+    def __init__(self, name):
+        self.name = name
         self.cells, self.outcomes, self.lengths = Counter(), Counter(), []
+
+    def history(self, steps):
+        """One ended well."""
+        self.lengths.append(steps)
+        if len(self.lengths) % TOLD_EVERY == 0:
+            self.write()
 
     def rare(self, least):
         """What was met less often than that, as lines of a table."""
@@ -123,8 +131,8 @@ class Coverage:
             "outcomes": ends,
         }
 
-    def write(self, name):
-        """Add the summary to the report, which other processes may be writing too."""
+    def write(self):
+        """Put the summary into the report, which other processes may be writing too."""
         path = Path(os.environ.get("HISTORIES_OUT", ".build/machine.json"))
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+") as report:
@@ -132,4 +140,4 @@ class Coverage:
             report.seek(0)
             known = json.loads(report.read() or "{}")
             report.truncate(0)
-            json.dump({**known, name: self.summary()}, report, indent=1)
+            json.dump({**known, self.name: self.summary()}, report, indent=1)

@@ -9,7 +9,6 @@ from itertools import islice
 from tests.machine.haulage import STEPS
 from tests.machine.model import LIVE
 
-GOAL = 18  # hits that a history still cares for; more than a run asks for in the end
 AMONG = 4  # of so many things to do that are wanted most one is drawn
 AT_ONCE = 16
 ENDS = 3  # how much more a way counts for the ends it is there for, which only few ways lead to
@@ -93,18 +92,19 @@ def targets(known):
 class Guide:
     """What is known of a run: what it met, and what each opening leads to."""
 
-    def __init__(self, coverage):
-        self.coverage = coverage
+    def __init__(self, coverage, goal):
+        """`goal`: the hits of anything that histories still care for."""
+        self.coverage, self.goal = coverage, goal
         self.aims, self.profiles = {}, {}
 
     def begin(self, number):
         """The tally of the history of this number."""
         if number not in self.aims:
             met = {**self.coverage.cells, **self.coverage.outcomes}
-            wanted = {what: GOAL - hits for what, hits in met.items()}
+            wanted = {what: self.goal - hits for what, hits in met.items()}
             self.aims[number] = wanted, dict(self.profiles)
         wanted, profiles = self.aims[number]
-        return Tally(self.coverage, dict(wanted), profiles)
+        return Tally(self.coverage, self.goal, dict(wanted), profiles)
 
     def learn(self, opening, acts, met):
         """What was met on the way through this opening, and what can be met after it."""
@@ -123,9 +123,9 @@ class Guide:
 class Tally:
     """What one history meets, and how many hits of what are still wanted."""
 
-    def __init__(self, coverage, wanted, profiles):
+    def __init__(self, coverage, goal, wanted, profiles):
         self.coverage, self.profiles = coverage, profiles
-        self._wanted, self.met = wanted, set()
+        self._goal, self._wanted, self.met = goal, wanted, set()
 
     def cell(self, kind, state, verb):
         self.coverage.cells[kind, state, verb] += 1
@@ -137,14 +137,14 @@ class Tally:
 
     def _meet(self, what):
         self.met.add(what)
-        self._wanted[what] = self._wanted.get(what, GOAL) - 1
+        self._wanted[what] = self._wanted.get(what, self._goal) - 1
 
     def seen(self, what, is_so=True):
         if is_so:
             self.outcome("seen", what)
 
     def _need(self, cells):
-        wanted = (self._wanted.get(cell, GOAL) for cell in cells)
+        wanted = (self._wanted.get(cell, self._goal) for cell in cells)
         return [hits for hits in wanted if hits > 0]
 
     def opening(self, draw, names):

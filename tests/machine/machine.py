@@ -38,7 +38,7 @@ class Acts(OrdersActs, TripsActs):
         self.reconcile()
         findings = [f"{one.invariant.name}: {one.rows}" for one in audit() if one.rows]
         assert not findings, "\n".join(findings)
-        self.tally.coverage.lengths.append(self.steps)
+        self.tally.coverage.history(self.steps)
 
 
 class Histories(RuleBasedStateMachine):

@@ -20,6 +20,8 @@ SEED = os.environ.get("HISTORIES_SEED", "")
 RULES = 22
 # Of every cell and refusal, of both files together, once the run is as long as `make test` has it.
 LEAST_HITS, ENOUGH_FOR_THAT = 20, 900
+# What histories are guided to, for each 900: without a goal left they wander, and are short.
+GOAL = 18
 LEAST_STEPS = 20
 SHRINKING_SECONDS = int(os.environ.get("SHRINK", "60"))
 
@@ -35,13 +37,13 @@ def run_histories(name, openings, monkeypatch):
     # histories would change with code that has nothing to do with them.
     monkeypatch.setattr(providers.HypothesisProvider, "_maybe_draw_constant", lambda *_, **__: None)
     faulthandler.cancel_dump_traceback_later()
-    coverage = Coverage()
+    coverage = Coverage(name)
     kind = type(
         "Histories",
         (Histories,),
         {
             "town": Town(),
-            "guide": Guide(coverage),
+            "guide": Guide(coverage, GOAL * max(1, HISTORIES // ENOUGH_FOR_THAT)),
             "openings": openings,
         },
     )
@@ -65,7 +67,7 @@ def run_histories(name, openings, monkeypatch):
         gc.set_threshold(*thresholds)
         logging.disable(logging.NOTSET)
         if coverage.lengths:
-            coverage.write(name)
+            coverage.write()
     assert coverage.surprises() == []
     assert len(coverage.lengths) >= HISTORIES // 2
     assert coverage.median_steps() >= LEAST_STEPS

@@ -1,5 +1,6 @@
 """Thousands of histories of the state machine against its model, by two processes at once."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ FOLDER = "tests/machine"
 PROCESSES = 2
 # Of the run that this process belongs to: each pytest starts servers of its own.
 OF_THE_RUN = ("WEELO_TEST_DATA", "DATABASE_URL", "REDIS_URL", "DATA", "WEELO_ENV")
-TOLD_EVERY_S = 10.0
+TOLD_EVERY_S = 30.0
 
 
 def histories(say, *, seed, number=10_000):
@@ -29,12 +30,13 @@ def histories(say, *, seed, number=10_000):
         ]
         began = time.monotonic()
         while any(run.poll() is None for run in runs):
-            say(f"histories: {number:,} in {PROCESSES} processes, {time.monotonic() - began:.0f} s")
+            ended = sum(part["histories"] for report in reports for part in _parts(report))
+            say(f"histories: {ended:,} of {number:,}, {time.monotonic() - began:.0f} s")
             time.sleep(TOLD_EVERY_S)
         failed = [report for run, report in zip(runs, reports, strict=True) if run.returncode]
         for report in failed:
             say(_log(report).read_text()[-4000:])
-        parts = [part for report in reports if report.exists() for part in _parts(report)]
+        parts = [part for report in reports for part in _parts(report)]
     done = f"{PROCESSES} processes, seeds {seed * PROCESSES} and on, each judged by a model"
     return [
         at_least("histories", done, number, sum(part["histories"] for part in parts)),
@@ -74,5 +76,9 @@ def _log(report):
 
 
 def _parts(report):
-    """The summaries that the tests wrote; each test of the machine writes its own."""
-    return json.loads(report.read_text()).values()
+    """The summaries that the tests wrote so far; each test of the machine writes its own."""
+    if not report.exists():
+        return []
+    with report.open() as written:
+        fcntl.flock(written, fcntl.LOCK_SH)
+        return json.loads(written.read() or "{}").values()
