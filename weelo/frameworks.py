@@ -73,5 +73,6 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "weelo.lib.problems_schema.document_everywhere",
+        "weelo.lib.bodies.document_texts",
     ],
 }

@@ -39,6 +39,21 @@ def test_a_door_for_everybody_documents_no_403(document):
     assert "403" not in document["paths"]["/api/v1/orders"]["get"]["responses"]
 
 
+def test_what_must_be_said_in_a_body_is_neither_empty_nor_blank(document):
+    fields = {
+        f"{name}.{field}": schema
+        for name, body in document["components"]["schemas"].items()
+        if name.endswith("Request")
+        for field, schema in body.get("properties", {}).items()
+    }
+    assert fields["RefreshInRequest.refresh"]["pattern"] == r"\S"
+    ids = [name for name, schema in fields.items() if schema.get("format") == "uuid"]
+    texts = [name for name, schema in fields.items() if schema.get("minLength")]
+    assert len(ids) >= 2 and len(texts) >= 10
+    assert all(fields[name]["minLength"] == 32 for name in ids)
+    assert all("pattern" in fields[name] for name in set(texts) - set(ids))
+
+
 @pytest.mark.parametrize("name", ["PapersChangeRequest", "LicenceChangeRequest"])
 def test_what_is_renewed_in_part_says_so(document, name):
     assert "required" not in schema_of(document, name)

@@ -10,7 +10,7 @@ EXAMPLES = 60  # of each operation in a round, besides those that cover its sche
 
 def fuzz_everything(say, *, seed, cases=50_000):
     """Rounds of all callers, each with a seed of its own, until there were enough. Figures."""
-    made, statuses, faults, rounds = Counter(), Counter(), {}, 0
+    made, statuses, faults, rounds = Counter(), Counter(), [], 0
     with fuzzed_site() as (site, town):
         while made.total() < cases:
             caller = CALLERS[rounds % len(CALLERS)]
@@ -20,10 +20,9 @@ def fuzz_everything(say, *, seed, cases=50_000):
             made += found["cases"]
             statuses += found["statuses"]
             for what, how in found["faults"].items():
-                faults[f"as {caller}, seed {seed + rounds - 1}: {what}"] = how
+                faults.append(f"as {caller}, seed {seed + rounds - 1}: {what}")
+                say(f"FAULT {faults[-1]}\n{how}")
             say(f"fuzz: {made.total():,} of {cases:,} cases, {len(faults)} faults")
-    for what, how in faults.items():
-        say(f"FAULT {what}\n{how}")
     done = f"{rounds} rounds as {', '.join(CALLERS)} in turn, seeds {seed} and on"
     phases = ", ".join(f"{number:,} {phase}" for phase, number in sorted(made.items()))
     return [

@@ -1,4 +1,4 @@
-"""Reading a body: HTTP's and a socket frame's through the same serializers."""
+"""Reading a body: HTTP's and a socket frame's through the same serializers, as documented."""
 
 from typing import Any
 
@@ -10,3 +10,16 @@ def checked(kind: type[Serializer[Any]], data: Any, *, partial: bool = False) ->
     body = kind(data=data, partial=partial)
     body.is_valid(raise_exception=True)
     return dict(body.validated_data)
+
+
+def document_texts(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """A postprocessing hook: a text that must not be empty must not be blank either, nor may an
+    id be empty, whose `format` says nothing to who does not know it."""
+    for name, schema in result["components"]["schemas"].items():
+        if name.endswith("Request"):
+            for field in schema.get("properties", {}).values():
+                if field.get("format") == "uuid":
+                    field["minLength"] = 32
+                elif field.get("minLength") and "pattern" not in field:
+                    field["pattern"] = r"\S"
+    return result
