@@ -15,13 +15,13 @@ import time
 from collections import Counter
 
 import uvloop
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+from websockets.exceptions import ConnectionClosed
+
+from tests.soak.hello import CUT_OFF, hello, why
 
 AT_ONCE = 200  # handshakes
 AGAIN_S = 1.0  # at most, before somebody who was cut off without a word comes back
 TOLD_EVERY_S = 0.5
-OPTIONS = {"compression": None, "proxy": None, "ping_interval": None, "open_timeout": 60}
 
 
 class Crowd:
@@ -42,21 +42,13 @@ class Crowd:
             held["retry_in"] = random.uniform(0, AGAIN_S)
             try:
                 await self._once(who, held)
-            except ConnectionClosed as end:
-                self.closed[str(end.rcvd.code if end.rcvd else "cut")] += 1
-            except (OSError, InvalidHandshake, InvalidMessage, TimeoutError) as fault:
-                self.closed[type(fault).__name__] += 1
+            except CUT_OFF as fault:
+                self.closed[why(fault)] += 1
             await asyncio.sleep(held["retry_in"])
 
     async def _once(self, who, held):
-        headers = {"Authorization": f"Bearer {who['access']}"}
         async with self.door:
-            line = await connect(
-                f"{self.socket}/ws/{who['role']}/", additional_headers=headers, **OPTIONS
-            )
-            hello = {"type": "hello", "epoch": held["epoch"], "after": held["after"]}
-            await line.send(json.dumps(hello))
-            welcome = json.loads(await line.recv())
+            line, welcome = await hello(self.socket, who, held["epoch"], held["after"])
         held["epoch"], held["after"] = welcome["epoch"], welcome["seq"]
         self.opened, self.open, self.welcomed_at = self.opened + 1, self.open + 1, time.monotonic()
         try:

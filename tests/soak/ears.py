@@ -17,8 +17,8 @@ import time
 from collections import Counter
 
 import uvloop
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from tests.soak.hello import CUT_OFF, hello, why
 
 AGAIN_S = 0.3  # at most, before a phone that was cut off comes back
 LATEST_S = 120.0  # to hear the last event
@@ -40,8 +40,7 @@ class Ear:
     """One phone. `parts` holds what it applied, in order."""
 
     def __init__(self, who, socket, rng, cut_s, book):
-        self.url = f"{socket}/ws/{who['role']}/"
-        self.who, self.rng, self.cut_s, self.book = who, rng, cut_s, book
+        self.who, self.socket, self.rng, self.cut_s, self.book = who, socket, rng, cut_s, book
         self.epoch, self.after = None, None
         self.parts, self.jumped = [], []
 
@@ -49,20 +48,14 @@ class Ear:
         while True:
             try:
                 await self._once()
-            except ConnectionClosed as end:
-                self.book.closed[end.rcvd.code if end.rcvd else "cut"] += 1
-            except (OSError, InvalidHandshake, TimeoutError) as fault:
-                self.book.closed[type(fault).__name__] += 1
+            except CUT_OFF as fault:
+                self.book.closed[why(fault)] += 1
             await asyncio.sleep(self.rng.uniform(0, AGAIN_S))
 
     async def _once(self):
         """From the handshake until either side ends it."""
-        headers = {"Authorization": f"Bearer {self.who['access']}"}
         async with self.book.door:
-            options = {"compression": None, "proxy": None, "ping_interval": None}
-            line = await connect(self.url, additional_headers=headers, **options)
-            await line.send(json.dumps({"type": "hello", "epoch": self.epoch, "after": self.after}))
-            welcome = json.loads(await line.recv())
+            line, welcome = await hello(self.socket, self.who, self.epoch, self.after)
         try:
             if welcome["type"] == "restart":
                 return
