@@ -7,17 +7,15 @@ the row that it followed.
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Self
 
 import structlog
 
+from weelo.cities import policies
 from weelo.cities.models import DispatchPolicy
 
 log = structlog.get_logger(__name__)
 
-FARTHEST_M = 500_000
-MOST_TOLD = 100
 CACHED_S = 30.0
 
 
@@ -46,7 +44,7 @@ class Policy:
     waves: tuple[Step, ...] = _DEFAULT_WAVES
     wave_min: int = 10
     per_truck: int = 3
-    wave_max: int = MOST_TOLD
+    wave_max: int = policies.MOST_TOLD
     offers_cap: int = 3
     newcomers_every_s: float = 2.0
     id: int = 0
@@ -58,7 +56,7 @@ class Policy:
 
         Raises PolicyError, which names every fault at once.
         """
-        faults = list(_faults(values))
+        faults = policies.faults(values)
         if faults:
             raise PolicyError("; ".join(faults))
         fields = {name: value for name, value in values.items() if name != "waves"}
@@ -70,7 +68,7 @@ class Policy:
         """The JSON of `DispatchPolicy.values`; `Policy.of(p.values())` equals `p`."""
         return {
             "waves": [{"after_s": s.after_s, "radius_m": s.radius_m} for s in self.waves],
-            **{name: getattr(self, name) for name in _NUMBERS},
+            **{name: getattr(self, name) for name in policies.NUMBERS},
         }
 
     def wave_size(self, trucks_open: int) -> int:
@@ -85,56 +83,6 @@ class Policy:
         own = self.waves[min(number, len(self.waves)) - 1].radius_m
         start = max(own, reached_m)
         return [start, *(step.radius_m for step in self.waves if step.radius_m > start)]
-
-
-# name: least, most, and whether it must be whole
-_NUMBERS: dict[str, tuple[float, float, bool]] = {
-    "wave_min": (1, MOST_TOLD, True),
-    "per_truck": (0, MOST_TOLD, True),
-    "wave_max": (1, MOST_TOLD, True),
-    "offers_cap": (1, 1_000, True),
-    "newcomers_every_s": (0.5, 60, False),
-}
-
-
-def _faults(values: Mapping[str, Any]) -> list[str]:
-    faults = [f"{name}: unknown" for name in values if name not in (*_NUMBERS, "waves")]
-    for name, (least, most, whole) in _NUMBERS.items():
-        if name in values and not _is_number(values[name], least, most, whole=whole):
-            faults.append(f"{name}: must be a number from {least:g} to {most:g}")
-    if "waves" in values:
-        faults += _faults_of_waves(values["waves"])
-    if not faults:
-        defaults = {"wave_min": Policy.wave_min, "wave_max": Policy.wave_max, **values}
-        if defaults["wave_min"] > defaults["wave_max"]:
-            faults.append("wave_min: must not exceed wave_max")
-    return faults
-
-
-def _faults_of_waves(waves: Any) -> list[str]:
-    if not isinstance(waves, list) or not 1 <= len(waves) <= 20:
-        return ["waves: must be a list of 1 to 20"]
-    for wave in waves:
-        if not isinstance(wave, dict) or set(wave) != {"after_s", "radius_m"}:
-            return ["waves: each must have after_s and radius_m, and nothing else"]
-        if not _is_number(wave["after_s"], 0, 3600, whole=False):
-            return ["waves: after_s must be seconds from 0 to 3600"]
-        if not _is_number(wave["radius_m"], 1, FARTHEST_M, whole=True):
-            return [f"waves: radius_m must be whole metres from 1 to {FARTHEST_M}"]
-    faults = []
-    if waves[0]["after_s"] != 0:
-        faults.append("waves: the first must go out after 0 s")
-    pairs = list(pairwise(waves))
-    if any(later["after_s"] <= wave["after_s"] for wave, later in pairs):
-        faults.append("waves: after_s must rise from wave to wave")
-    if any(later["radius_m"] < wave["radius_m"] for wave, later in pairs):
-        faults.append("waves: radius_m must not fall from wave to wave")
-    return faults
-
-
-def _is_number(value: Any, least: float, most: float, *, whole: bool) -> bool:
-    kinds = int if whole else (int, float)
-    return isinstance(value, kinds) and not isinstance(value, bool) and least <= value <= most
 
 
 class Policies:
