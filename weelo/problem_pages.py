@@ -50,6 +50,20 @@ _WITHOUT_CLASS = (
         "Send `Accept: application/json`, or leave the field out.",
     ),
     Page(
+        "URI_TOO_LONG",
+        414,
+        "URI too long",
+        "The path with its query is longer than 4,000 characters.",
+        "Ask for less at a time; no call of ours needs so much.",
+    ),
+    Page(
+        "HEADERS_TOO_LARGE",
+        431,
+        "Header fields too large",
+        "The request has more than 100 header fields, or one of more than 8,000 bytes.",
+        "Leave out what the documents at /api/docs/ do not name.",
+    ),
+    Page(
         "UNSUPPORTED_MEDIA_TYPE",
         415,
         "Unsupported media type",

@@ -4,11 +4,14 @@ import re
 
 import pytest
 from drf_spectacular.generators import SchemaGenerator
+from hypothesis import given
+from hypothesis import strategies as st
 from rest_framework.serializers import ValidationError
 
 from orders.serializers import ConfirmSerializer, TripsQuery
 from tests.people import wish
 from transporters.serializers import VehicleSerializer
+from weelo.lib.bodies import NOT_BLANK
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +49,17 @@ def test_what_must_be_said_in_a_body_is_neither_empty_nor_blank(document):
         if name.endswith("Request")
         for field, schema in body.get("properties", {}).items()
     }
-    assert fields["RefreshInRequest.refresh"]["pattern"] == r"\S"
+    assert fields["RefreshInRequest.refresh"]["pattern"] == NOT_BLANK
     ids = [name for name, schema in fields.items() if schema.get("format") == "uuid"]
     texts = [name for name, schema in fields.items() if schema.get("minLength")]
     assert len(ids) >= 2 and len(texts) >= 10
     assert all(fields[name]["minLength"] == 32 for name in ids)
     assert all("pattern" in fields[name] for name in set(texts) - set(ids))
+
+
+@given(st.text(max_size=5))
+def test_blank_is_what_the_door_strips(text):
+    assert bool(re.search(NOT_BLANK, text)) == bool(text.strip())
 
 
 @pytest.mark.parametrize("name", ["PapersChangeRequest", "LicenceChangeRequest"])

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.contract.access_scene import Scene
 from tests.events.live import Phone
 from tests.running import running
+from tests.scenarios.story import until
 from weelo.accounts import tokens
 from weelo.events.socket import Code
 from weelo.http_worker import READ_SECONDS
@@ -103,10 +104,10 @@ def raw(site, head, body=b"", *, patience_s=20):
 
 
 def is_refused(answer):
-    """Whether it is an HTTP answer 4xx, as a problem unless the server itself could not read it."""
+    """Whether it is an HTTP answer 4xx, as a problem."""
     head, _, body = answer.partition(b"\r\n\r\n")
     problem = body[body.find(b"{") : body.rfind(b"}") + 1]  # without the marks of chunks
-    return head[9:10] == b"4" and (MEDIA_TYPE.encode() not in head or json.loads(problem)["code"])
+    return head[9:10] == b"4" and MEDIA_TYPE.encode() in head and json.loads(problem)["code"]
 
 
 @pytest.mark.parametrize("what", BODIES)
@@ -145,6 +146,27 @@ def test_a_hostile_header_is_refused_or_left_unread(site, name):
     head = [b"GET /api/v1/vehicle-types HTTP/1.1", name.encode() + b": " + HEADERS[name]]
     answer = raw(site, head)
     assert is_refused(answer) or answer.startswith(b"HTTP/1.1 200"), answer[:200]
+
+
+@pytest.mark.parametrize(
+    ("head", "code"),
+    [
+        ([b"GET /api/v1/orders?limit=" + DIGITS + b" HTTP/1.1"], "URI_TOO_LONG"),
+        ([b"GET /api/v1/me HTTP/1.1", b"Cookie: " + DIGITS * 2], "HEADERS_TOO_LARGE"),
+        ([b"GET /api/v1/me HTTP/1.1", *(b"A%d: 1" % n for n in range(200))], "HEADERS_TOO_LARGE"),
+        ([b"GET /api/v1/me HTTP/1.1", b"no field at all"], "BAD_REQUEST"),
+        ([b"GET /api/v1/me HTTP/1.1", b"Transfer-Encoding: gzip"], "BAD_REQUEST"),
+        ([b"Hello."], "BAD_REQUEST"),
+    ],
+)
+def test_what_is_no_request_is_a_problem_with_an_id_of_its_own(site, head, code):
+    answer = raw(site, head)
+    assert is_refused(answer) == code, answer
+    fields, _, body = answer.partition(b"\r\n\r\n")
+    request_id = json.loads(body)["request_id"]
+    assert f"X-Request-ID: {request_id}".encode() in fields
+    until(lambda: f"request_id={request_id}" in site.log())
+    assert httpx.get(f"{site.api}{json.loads(body)['type']}").json()["code"] == code
 
 
 def test_a_chunk_that_is_none_is_refused(site):

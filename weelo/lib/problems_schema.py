@@ -60,7 +60,7 @@ def _told(kind: type[Refusal]) -> str:
 
 
 def _anywhere(method: str, operation: dict[str, Any]) -> Sequence[int]:
-    statuses = [400, 406, 413, 429, 503]
+    statuses = [400, 406, 413, 414, 429, 431, 503]
     if operation.get("security"):
         statuses.append(401)
     if any(parameter["in"] == "path" for parameter in operation.get("parameters", [])):
