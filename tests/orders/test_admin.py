@@ -27,7 +27,9 @@ from tests.people import (
     vehicle_ids,
 )
 from weelo.accounts.models import SmsMessage, User
+from weelo.events.models import Event
 from weelo.lib.ids import short_id
+from weelo.lib.wire import encode
 
 MODELS = (Order, TruckRequest, Offer, Trip, Wave, Fact, Rating, Dispute)
 
@@ -199,6 +201,15 @@ def test_the_codes_of_a_trip_are_not_shown(desk, trip):
     for address in (page_of(trip), page_of(trip.order), list_of(Trip)):
         page = desk.get(address).content.decode()
         assert "7391" not in page and "8264" not in page
+
+
+def test_nor_do_pages_of_what_was_told_show_them(desk, trip):
+    told = Event.objects.filter(name="truck_assigned")
+    assert "start_code" in encode(told.get().data)
+    address = reverse("admin:events_event_change", args=[told.get().pk])
+    page = desk.get(address).content.decode()
+    assert "registration" in page and "start_code" not in page and "drop_code" not in page
+    assert "_code" not in desk.get(reverse("admin:events_event_changelist")).content.decode()
 
 
 def test_only_staff_who_may_change_orders_are_asked_and_listened_to(client, trip, asha):

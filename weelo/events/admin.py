@@ -1,10 +1,22 @@
 """Mailboxes in the admin: to read what somebody was told and how far a device has read."""
 
+from typing import Any
+
 from django.contrib import admin
 
 from weelo.events.models import Ack, Event, Push, Stream
 from weelo.lib.admin import ReadOnly
 from weelo.lib.wire import encode
+
+
+def _without_codes(data: Any) -> Any:
+    """What was told, without the codes by which customer and receiver know the right captain."""
+    if isinstance(data, list):
+        return [_without_codes(each) for each in data]
+    if not isinstance(data, dict):
+        return data
+    shown = {name: value for name, value in data.items() if not name.endswith("_code")}
+    return {name: _without_codes(value) for name, value in shown.items()}
 
 
 @admin.register(Stream)
@@ -33,6 +45,8 @@ class EventAdmin(ReadOnly):
     search_fields = ("stream__user__phone", "stream__user__name", "=order_id")
     search_help_text = "Phone, name or order id"
     ordering = ("-id",)
+    exclude = ("data",)
+    readonly_fields = ("told",)
 
     @admin.display(ordering="stream__user__phone")
     def person(self, event: Event) -> str:
@@ -43,8 +57,12 @@ class EventAdmin(ReadOnly):
         return event.stream.role
 
     @admin.display(description="data")
+    def told(self, event: Event) -> str:
+        return encode(_without_codes(event.data))
+
+    @admin.display(description="data")
     def shortly(self, event: Event) -> str:
-        text = encode(event.data)
+        text = self.told(event)
         return text if len(text) <= 120 else f"{text[:119]}…"
 
 
