@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
-
 from orders.states import OFFER, ORDER, TRIP, TRUCK
+from weelo.lib.rows import rows_of
 
 MOST_ROWS = 100
 
@@ -104,10 +103,7 @@ def audit(invariants: Iterable[Invariant] = ()) -> list[Finding]:
 
 
 def _violations(invariant: Invariant) -> list[dict[str, Any]]:
-    with connection.cursor() as cursor:
-        cursor.execute(invariant.sql, invariant.values)
-        names = [column.name for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchmany(MOST_ROWS)]
+    return rows_of(invariant.sql, invariant.values, MOST_ROWS)
 
 
 def _legal_moves() -> tuple[list[str], list[str], list[str]]:

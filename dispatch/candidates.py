@@ -5,16 +5,12 @@ Presence answers who is near and knows nothing of busy or verified; PostgreSQL k
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any
 from uuid import UUID
-
-from django.db import connection
 
 from dispatch.matching import Candidate, Fix, VehicleView
 from transporters.geo import Point, metres
 from transporters.presence import Seen
-
-Row = dict[str, Any]
+from weelo.lib.rows import Row, rows_of
 
 _TRANSPORTERS = """
 SELECT t.id AS transporter_id, t.owner_id, t.kyc_status = 'verified' AS is_verified,
@@ -69,10 +65,10 @@ class Fleets:
             self._read(listed, freed_since)
 
     def _read(self, listed: list[UUID], freed_since: datetime | None) -> None:
-        for row in _rows(_VEHICLES, [listed]):
+        for row in rows_of(_VEHICLES, [listed]):
             self._vehicles[row.pop("transporter_id")].append(row)
         freed = _freed(listed, freed_since) if freed_since is not None else {}
-        for row in _rows(_TRANSPORTERS, [listed]):
+        for row in rows_of(_TRANSPORTERS, [listed]):
             since = [row.pop("online_at"), freed.get(row["transporter_id"])]
             row["available_since"] = max((at for at in since if at), default=None)
             self._fleets[row["transporter_id"]] = row
@@ -120,11 +116,4 @@ def _without_place(row: Row) -> Row:
 
 
 def _freed(ids: list[UUID], since: datetime) -> dict[UUID, datetime]:
-    return {row["transporter_id"]: row["freed_at"] for row in _rows(_FREED, [ids, since])}
-
-
-def _rows(statement: str, values: list[Any]) -> list[Row]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        names = [column.name for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return {row["transporter_id"]: row["freed_at"] for row in rows_of(_FREED, [ids, since])}

@@ -1,8 +1,8 @@
 """The dispatch loop: expires, sends waves, SMS and pushes. Two or more copies may run.
 
 It looks every 250 ms, and at once when a hint comes; nothing hangs on the hint. Three threads:
-what waits for others (an SMS gateway, FCM) or takes its time (reconciliation) delays no wave, and
-neither of those two the other.
+what waits for others or takes its time delays no wave, neither FCM nor the chores (SMS,
+reconciliation, refilling the index, flags, waking), and neither of these two the other.
 """
 
 import threading

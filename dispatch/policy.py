@@ -12,6 +12,7 @@ from typing import Any, Self
 import structlog
 
 from weelo.cities import policies
+from weelo.cities.catalogue import FIRST_POLICY
 from weelo.cities.models import DispatchPolicy
 
 log = structlog.get_logger(__name__)
@@ -31,22 +32,16 @@ class Step:
     radius_m: int
 
 
-_DEFAULT_WAVES = tuple(
-    Step(after_s, radius_m)
-    for after_s, radius_m in ((0, 5_000), (12, 10_000), (24, 20_000), (36, 40_000), (48, 80_000))
-)
-
-
 @dataclass(frozen=True)
 class Policy:
     """How an order finds its captains. `id` and `version` name the row, 0 for none."""
 
-    waves: tuple[Step, ...] = _DEFAULT_WAVES
-    wave_min: int = 10
-    per_truck: int = 3
-    wave_max: int = policies.MOST_TOLD
-    offers_cap: int = 3
-    newcomers_every_s: float = 2.0
+    waves: tuple[Step, ...] = tuple(Step(**wave) for wave in FIRST_POLICY["waves"])
+    wave_min: int = FIRST_POLICY["wave_min"]
+    per_truck: int = FIRST_POLICY["per_truck"]
+    wave_max: int = FIRST_POLICY["wave_max"]
+    offers_cap: int = FIRST_POLICY["offers_cap"]
+    newcomers_every_s: float = FIRST_POLICY["newcomers_every_s"]
     id: int = 0
     version: int = 0
 

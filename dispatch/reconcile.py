@@ -8,12 +8,11 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.db.models.functions import Now
 
 from dispatch.audit import COUNTERS_WRONG, RECOUNT, STATUS_WRONG
@@ -32,6 +31,7 @@ from orders.trucks import held
 from weelo.lib.away import database_is_away
 from weelo.lib.problems import Refusal
 from weelo.lib.retries import verb
+from weelo.lib.rows import Row, rows_of
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,6 @@ MOST_ROWS = 500
 BEYOND_REPAIR = "TRUCK_AND_TRIP_DISAGREE"
 _REASON = "reconciliation"
 
-Row = dict[str, Any]
 
 # Each query names the order of its rows and can be narrowed to one: NULL asks for all.
 _OVERDUE = """
@@ -150,10 +149,8 @@ def _repair(kind: Kind, order_id: UUID) -> list[Row]:
 
 
 def _find(kind: Kind, order_id: UUID | None = None) -> list[Row]:
-    with connection.cursor() as cursor:
-        cursor.execute(kind.sql, {"order_id": order_id, "beyond_repair": BEYOND_REPAIR})
-        names = [column.name for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchmany(MOST_ROWS)]
+    values = {"order_id": order_id, "beyond_repair": BEYOND_REPAIR}
+    return rows_of(kind.sql, values, MOST_ROWS)
 
 
 def _expire(change: Change, _rows: list[Row]) -> None:

@@ -1,4 +1,5 @@
-"""Celery's doors: the net below the dispatch loop. Each says "look now" and may come twice."""
+"""Celery's doors: the net below the dispatch loop, and the deletion of old rows. Each says "look
+now" and may come twice."""
 
 from celery import shared_task
 from django.conf import settings

@@ -1,10 +1,10 @@
-"""Doors of the console."""
+"""Doors of the dispatchers' board."""
 
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_POST
 
 from weelo.events import tickets
-from weelo.lib.problems import TryAgain, response
+from weelo.lib.problems import TryAgain, refused
 
 
 @require_POST
@@ -13,6 +13,4 @@ def ops_ticket(request: HttpRequest) -> JsonResponse:
     try:
         return JsonResponse(tickets.offer(tickets.STAFF, request.session.session_key), status=201)
     except TryAgain as fault:
-        answer = response(request, fault.code, fault.status, fault.detail)
-        answer["Retry-After"] = fault.headers["Retry-After"]
-        return answer
+        return refused(request, fault)

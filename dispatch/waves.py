@@ -25,6 +25,7 @@ from orders.verbs.tell import Plan, Told, tell
 from transporters.geo import Point
 from weelo.lib.away import database_is_away
 from weelo.lib.problems import Refusal
+from weelo.lib.rows import Row, rows_of
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +33,6 @@ BATCH = 20
 LEASE = timedelta(seconds=2)
 MOST_LOGGED = 50
 
-Row = dict[str, Any]
 T = TypeVar("T")
 
 # What a broken row, or a fault of ours in handling it, raises: one order must not stop the rest.
@@ -248,10 +248,7 @@ def _raise_if_away(fault: Exception) -> None:
 
 def claim(limit: int) -> list[Row]:
     """Pick due orders that no other loop holds and move their next look on by the lease."""
-    with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, [limit, LEASE.total_seconds()])
-        names = [column.name for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return rows_of(_CLAIM, [limit, LEASE.total_seconds()])
 
 
 def _told(chosen: Chosen) -> Told:

@@ -32,7 +32,6 @@ PUSH_TTL = timedelta(hours=1)
 class Before:
     """What people could see before a change."""
 
-    seeking: bool
     left: Counter[str]
     listed: frozenset[UUID]
     states: dict[UUID, str]
@@ -45,7 +44,6 @@ class Before:
     def of(cls, order: Order, trucks: list[TruckRequest], offers: list[Offer]) -> "Before":
         seeking = order.trucks_searching > 0
         return cls(
-            seeking=seeking,
             left=_left(trucks),
             listed=frozenset(o.id for o in offers if seeking and o.state in OFFER_LISTED),
             states={offer.id: offer.state for offer in offers},
@@ -124,7 +122,7 @@ def _remaining(change: "Change") -> Payload:
     order = change.order
     return {
         "order_id": order.id,
-        "trucks": messages.lines(change.trucks, with_money=True),
+        "trucks": messages.lines(change.trucks),
         "trucks_filled": order.trucks_filled,
         "trucks_wanted": order.trucks_wanted,
         "expires_at": rfc3339(order.expires_at),

@@ -181,7 +181,7 @@ def offer_payload(
         "distance_km": float(order.distance_km),
         "pickup_distance_km": round(offer.distance_m / 1000, 2),
         "pickup_eta_minutes": eta_minutes(offer.distance_m),
-        "trucks": lines(trucks, with_money=True),
+        "trucks": lines(trucks),
         "your_vehicles": offer.vehicles,
         "goods": {"category": goods.get("category"), "description": goods.get("description")},
         "expires_at": rfc3339(order.expires_at),
@@ -195,22 +195,20 @@ def _place_without_contact(place: Payload) -> Payload:
     return {key: place.get(key) for key in ("lat", "lng", "address")}
 
 
-def lines(trucks: Sequence[TruckRequest], *, with_money: bool) -> list[Payload]:
+def lines(trucks: Sequence[TruckRequest]) -> list[Payload]:
     """Trucks that are alike as one line: how many wanted, how many left."""
     alike: dict[tuple[Any, ...], list[TruckRequest]] = {}
     for truck in trucks:
-        money = (truck.fare_paise, truck.payout_paise, truck.load_kg) if with_money else ()
-        alike.setdefault((truck.vehicle_type_id, *money), []).append(truck)
-    lines = []
-    for (slug, *_), group in alike.items():
-        first = group[0]
-        left = sum(truck.status == TruckStatus.SEARCHING for truck in group)
-        line: Payload = {"vehicle_type": slug, "wanted": len(group), "left": left}
-        if with_money:
-            line |= {
-                "fare_paise": first.fare_paise,
-                "payout_paise": first.payout_paise,
-                "load_kg": first.load_kg,
-            }
-        lines.append(line)
-    return lines
+        what = (truck.vehicle_type_id, truck.fare_paise, truck.payout_paise, truck.load_kg)
+        alike.setdefault(what, []).append(truck)
+    return [
+        {
+            "vehicle_type": slug,
+            "wanted": len(group),
+            "left": sum(truck.status == TruckStatus.SEARCHING for truck in group),
+            "fare_paise": fare_paise,
+            "payout_paise": payout_paise,
+            "load_kg": load_kg,
+        }
+        for (slug, fare_paise, payout_paise, load_kg), group in alike.items()
+    ]

@@ -1,4 +1,4 @@
-"""What is written about orders: waves, facts, ratings and disputes. Rows that only ever come."""
+"""What is written beside orders: waves, receipts, facts, ratings and disputes."""
 
 import uuid
 from typing import ClassVar

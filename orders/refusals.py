@@ -1,4 +1,4 @@
-"""Every refusal of the order verbs, with the code that the contract names."""
+"""The refusals of the order verbs, with the code that the contract names; `quotes` has its own."""
 
 from weelo.lib.problems import Refusal
 

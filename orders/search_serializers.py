@@ -6,10 +6,9 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from orders.serializers import MOST_LOAD_KG, MOST_STOPS
 from transporters.geo import Point
 
-MOST_STOPS = 2
-MOST_LOAD_KG = 1_000_000
 _NUMBER = r"-?[0-9]{1,3}(\.[0-9]{1,20})?"
 _POINT = re.compile(f"{_NUMBER},{_NUMBER}")
 

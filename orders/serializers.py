@@ -7,11 +7,12 @@ from rest_framework import serializers
 
 from orders.models import PaidBy, PaymentMode
 from orders.states import OrderStatus, TripStatus, TruckStatus
+from transporters.geo import MAX_LAT
 from weelo.accounts.phones import PhoneField
 
 MOST_TRUCKS = 50
 MOST_STOPS = 2
-MOST_LATITUDE = 85
+MOST_LOAD_KG = 100_000  # on one truck
 
 
 class Degrees(serializers.FloatField):
@@ -34,7 +35,7 @@ class ContactSerializer(serializers.Serializer[Any]):
 class PlaceSerializer(serializers.Serializer[Any]):
     """A place, WGS84."""
 
-    lat = Degrees(min_value=-MOST_LATITUDE, max_value=MOST_LATITUDE)
+    lat = Degrees(min_value=-MAX_LAT, max_value=MAX_LAT)
     lng = Degrees(min_value=-180, max_value=180)
     address = serializers.CharField(max_length=300)
     contact = ContactSerializer(required=False, allow_null=True)
@@ -46,7 +47,7 @@ class TrucksSerializer(serializers.Serializer[Any]):
     vehicle_type = serializers.SlugField(max_length=60)
     quantity = serializers.IntegerField(min_value=1, max_value=MOST_TRUCKS)
     load_kg = serializers.IntegerField(
-        min_value=1, max_value=100_000, required=False, allow_null=True
+        min_value=1, max_value=MOST_LOAD_KG, required=False, allow_null=True
     )
     quote = serializers.CharField(max_length=2000, required=False, allow_null=True)
 

@@ -138,7 +138,7 @@ def order_status(trucks: Collection[tuple[str, str | None]]) -> OrderStatus:
     """The order's status as a function of its trucks.
 
     `trucks`: for each truck that counts (a replaced one does not), its status and the status
-    of the trip that holds it, or None. The order of the rules is DOMAIN.md's.
+    of the trip that holds it, or None.
     """
     statuses = [truck for truck, _ in trucks]
     ended = TRUCK.terminal

@@ -13,7 +13,7 @@ def refused(given):
     """Every fault of an environment, by the rules of the start."""
 
     def rules(values, given, in_production):
-        strict = refusals.in_production(values, given, is_debug=False) if in_production else []
+        strict = refusals.in_production(values, given) if in_production else []
         return refusals.everywhere(values) + strict
 
     known = {variable.name for variable in env.variables} | refusals.FOREIGN.keys()
@@ -96,8 +96,3 @@ def test_the_demo_may_do_what_production_may_not():
 def test_sms_to_a_gateway_without_an_address_are_refused_in_the_demo_too():
     (told,) = refused({"WEELO_ENV": "demo", "SMS_BACKEND": "http"})
     assert told.startswith("SMS_HTTP_URL: must be set for SMS_BACKEND=http")
-
-
-def test_a_debug_setting_is_refused_wherever_it_comes_from():
-    (fault,) = refusals.in_production({}, {}, is_debug=True)
-    assert fault.name == "DEBUG"

@@ -1,6 +1,6 @@
 """A fleet as its phones report positions: resolved once by SQL, then used without any.
 
-Sockets resolve it at hello and again every 30 s; HTTP remembers it for as long (`remembered`).
+Each process remembers it for 30 s, one that is not to be offered orders for 2 s (`remembered`).
 """
 
 import time
@@ -45,7 +45,7 @@ class Fleet:
 
     @cached_property
     def members_by_type(self) -> Mapping[str, tuple[Member, ...]]:
-        """The vehicles in service, by vehicle type."""
+        """Its vehicles, by vehicle type."""
         by_type: dict[str, tuple[Member, ...]] = {}
         for vehicle_id, slug in self.vehicles.items():
             member = Member(self.transporter_id, vehicle_id)

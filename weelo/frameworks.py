@@ -23,9 +23,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "weelo.lib.csp.ContentSecurityPolicyMiddleware",
     "weelo.lib.requests.RequestMiddleware",
     "weelo.lib.limits.LimitFieldsMiddleware",
-    "weelo.lib.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

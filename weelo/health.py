@@ -26,7 +26,10 @@ from weelo.lib.problems import only_read
 from weelo.lib.redis import RedisAway, guarded
 
 VERSION = "0.1.0"
-SILENT_AFTER = {"loop": timedelta(seconds=10), "beat": timedelta(seconds=30)}
+SILENT_AFTER = {
+    "loop": timedelta(seconds=10),
+    "beat": timedelta(seconds=settings.SWEEP_EVERY * 3),
+}
 
 
 @only_read
@@ -114,8 +117,7 @@ def _heartbeats() -> dict[str, str]:
         ages: dict[str, timedelta] = {row.name: row.now - row.at for row in rows}
     except DatabaseError:
         return dict.fromkeys(SILENT_AFTER, "unknown")
-    limits = {**SILENT_AFTER, "beat": timedelta(seconds=settings.SWEEP_EVERY * 3)}
-    return {name: _age(ages.get(name), limit) for name, limit in limits.items()}
+    return {name: _age(ages.get(name), limit) for name, limit in SILENT_AFTER.items()}
 
 
 def _age(age: timedelta | None, limit: timedelta) -> str:

@@ -34,7 +34,7 @@ def everywhere(values: Values) -> list[Fault]:
     return []
 
 
-def in_production(values: Values, given: Mapping[str, str], *, is_debug: bool) -> list[Fault]:
+def in_production(values: Values, given: Mapping[str, str]) -> list[Fault]:
     """What would work and must not; `given` is the whole environment."""
     faults = [fault for rule in RULES for fault in rule(values)]
     faults += [
@@ -42,8 +42,6 @@ def in_production(values: Values, given: Mapping[str, str], *, is_debug: bool) -
         for name, why in FOREIGN.items()
         if given.get(name, "").lower() not in ("", *FALSE)
     ]
-    if is_debug:
-        faults.append(Fault("DEBUG", "is on, and shows strangers the inside"))
     return faults
 
 

@@ -185,12 +185,7 @@ CACHES = {
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        # socket_timeout None: redis-py's default of 5 s equals the layer's blocking pop and
-        # kills idle sockets.
-        "CONFIG": {
-            "hosts": [{"address": REDIS_URL, "socket_timeout": None, "max_connections": 1000}],
-            "prefix": "live",
-        },
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": "live"},
     }
 }
 
@@ -381,5 +376,5 @@ LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT}
 _faults = refusals.everywhere(env.values)
 if PRODUCTION:
     _optimized = {} if __debug__ else {"PYTHONOPTIMIZE": "1"}
-    _faults += refusals.in_production(env.values, {**os.environ, **_optimized}, is_debug=DEBUG)
+    _faults += refusals.in_production(env.values, {**os.environ, **_optimized})
 env.refuse(_faults)

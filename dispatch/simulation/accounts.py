@@ -26,6 +26,7 @@ from orders.models import Trip
 from orders.states import TRIP_LIVE
 from transporters import availability, kyc
 from transporters.geo import Point
+from transporters.messages import PAPERS
 from transporters.models import Kyc, Transporter, Vehicle
 from weelo.accounts import tokens
 from weelo.accounts.models import Session, User
@@ -34,7 +35,6 @@ from weelo.lib.clock import database_now
 
 BATCH = 2_000
 PAPERS_UNTIL = date(2049, 12, 31)
-PAPERS = ("rc", "permit", "fitness", "insurance", "puc")
 
 
 @dataclass(frozen=True)

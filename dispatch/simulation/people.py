@@ -28,6 +28,8 @@ COMMON_TYPES = (
 # The demo's simulated captains leave `open-17-ft` to Balu and Chitra, whom people play by hand.
 DEMO_TYPES = ("mini-tata-ace", "mini-pickup-dost", "lcv-open-14-ft", "lcv-container-14-ft")
 
+DEMO_CITY, DEMO_CAPTAINS, DEMO_SPREAD_KM = "bengaluru", 6, 3.0
+
 SPREAD_KM = 8.0
 _OURS = UUID("5b0c5c5e-3f0a-5c7e-9d6b-1f9c9a6b7d21")
 _NAMES = ("Anil", "Bina", "Chandru", "Deepa", "Eshan", "Farida", "Ganesh", "Hema", "Irfan", "Jaya")

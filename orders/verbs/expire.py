@@ -9,7 +9,7 @@ from django.db import DatabaseError
 from django.db.models.functions import Now
 
 from orders import unwon
-from orders.change import SYSTEM, By, Change, finish_all, locked
+from orders.change import SYSTEM, Change, finish_all, locked
 from orders.models import Order
 from orders.states import OrderStatus
 from weelo.lib.away import database_is_away
@@ -20,12 +20,12 @@ _UNWON = str(OrderStatus.BROADCASTING)
 
 
 @verb
-def expire(order_id: UUID, by: By = SYSTEM) -> bool:
+def expire(order_id: UUID) -> bool:
     """Expire one order's searching trucks if its deadline is past; whether there were any.
 
-    The same for the loop, the sweep, a reader and a confirm. Raises NotFound.
+    For a confirm, and for each order that could not be expired together. Raises NotFound.
     """
-    change = Change.of(by, id=order_id)
+    change = Change.of(SYSTEM, id=order_id)
     if not change.expire_overdue():
         return False
     change.finish()

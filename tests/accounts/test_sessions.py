@@ -10,7 +10,7 @@ from tests.accounts.doors import LockWatch, Phone, ask_code, at_once, sign_in
 from tests.orders.clock import stopped_at
 from tests.people import ASHA, BALU, make_captain, make_customer, make_dispatcher, make_driver
 from weelo.accounts import sessions, tokens
-from weelo.accounts.authentication import authenticate_token, session_is_live
+from weelo.accounts.authentication import authenticate_token
 from weelo.accounts.models import Device, Session, User
 from weelo.lib.clock import database_now
 from weelo.lib.problems import Refusal
@@ -163,7 +163,7 @@ def test_a_refresh_token_used_twice_at_once_ends_the_session():
         answers = at_once(refresh, range(16), threads=16)
 
     assert sum(answers) == 1
-    assert not session_is_live(signed_in.session.pk)
+    assert not authenticate_token(signed_in.access)
     assert locks.seen
 
 
@@ -224,7 +224,7 @@ def test_a_blocked_person_is_out_at_once_and_stays_out():
     sessions.block(User.objects.get(phone=ASHA), devi)
 
     assert is_out(first) and is_out(second)
-    assert not session_is_live(signed_in.session.pk)
+    assert not authenticate_token(signed_in.access)
     assert Phone().post("auth/token/refresh", {"refresh": signed_in.refresh}).status_code == 401
     answer = Phone().post("auth/token", {"phone": ASHA, "code": ask_code(ASHA)})
     assert (answer.status_code, answer.body["code"]) == (403, "BLOCKED")
@@ -236,7 +236,7 @@ def test_an_account_that_was_turned_off_by_other_means_opens_no_door_either():
     phone, signed_in = sign_in(ASHA)
     User.objects.update(is_active=False)
     assert is_out(phone)
-    assert not session_is_live(signed_in.session.pk)
+    assert not authenticate_token(signed_in.access)
     assert Phone().post("auth/token/refresh", {"refresh": signed_in.refresh}).status_code == 401
 
 

@@ -6,9 +6,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from weelo.cities.catalogue import DEMO_MULTIPLIERS, DEMO_RATES, FIRST_POLICY
+from weelo.cities.catalogue import DEMO_MULTIPLIERS, DEMO_RATES
 from weelo.cities.current import for_confirm
-from weelo.cities.models import City, DispatchPolicy, RateCard, VehicleType
+from weelo.cities.models import City, RateCard, VehicleType
 
 BENGALURU = (12.975377, 77.696664)
 SEA = (15.0, 88.0)
@@ -41,7 +41,6 @@ def test_everything_is_read_in_one_statement(two_cities, django_assert_num_queri
             "lcv-open-17-ft": 5000,
         }
         assert here.local_time.utcoffset() == timedelta(hours=5, minutes=30)
-    assert here.policy_id == DispatchPolicy.objects.get(city="bengaluru").id
 
 
 def test_now_is_the_databases_clock(two_cities, wrong_clock):
@@ -77,11 +76,6 @@ def test_of_two_cards_that_start_together_the_later_version_holds(two_cities):
         city_id="bengaluru", version=2, effective_from=start, rates={}, multipliers={}
     )
     assert for_confirm(*BENGALURU, []).rate_card.version == 2
-
-
-def test_the_newest_policy_is_named(two_cities):
-    newest = DispatchPolicy.objects.create(city_id="bengaluru", version=2, values=FIRST_POLICY)
-    assert for_confirm(*BENGALURU, []).policy_id == newest.id
 
 
 def test_types_that_are_unknown_inactive_or_without_a_price_are_missing(two_cities):

@@ -143,13 +143,13 @@ def test_saturday_and_sunday_cost_a_further_five_percent():
 def test_the_citys_clock_decides_about_peaks():
     at = datetime.fromisoformat("2026-11-18T02:30:00+00:00")  # 08:00 in India
     types = {"open-17-ft": TYPES["open-17-ft"]}
-    here = CityNow(City(timezone="Asia/Kolkata"), CARD, 1, types, at)
+    here = CityNow(City(timezone="Asia/Kolkata"), CARD, types, at)
     assert fare_now(here, "open-17-ft", Decimal(120), 5000) == 7525_00 * 12 // 10
 
 
 def test_a_load_over_capacity_is_refused():
     types = {"open-17-ft": TYPES["open-17-ft"]}
-    here = CityNow(City(timezone="Asia/Kolkata"), CARD, 1, types, SATURDAY.astimezone())
+    here = CityNow(City(timezone="Asia/Kolkata"), CARD, types, SATURDAY.astimezone())
     assert fare_now(here, "open-17-ft", Decimal(5), 7000)
     with pytest.raises(Overload) as refusal:
         fare_now(here, "open-17-ft", Decimal(5), 7001)

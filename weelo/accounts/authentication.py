@@ -1,12 +1,7 @@
 """Who is calling: from a Bearer token to the session and its user, in one query."""
 
-from collections.abc import Collection
-from uuid import UUID
-
 import structlog
 from django.conf import settings
-from django.db.models import QuerySet
-from django.db.models.functions import Now
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
@@ -68,24 +63,8 @@ def authenticate_token(token: str) -> Session | None:
     return session if opens else None
 
 
-def session_is_live(session_id: UUID) -> bool:
-    """Whether the session still opens doors: not ended, not too old, its user not blocked."""
-    return session_id in live_sessions([session_id])
-
-
-def live_sessions(session_ids: Collection[UUID]) -> set[UUID]:
-    """Those of the sessions that still open doors; what the sockets ask every 30 s, at once."""
-    return set(_live().filter(pk__in=session_ids).values_list("pk", flat=True))
-
-
 def general_limit(user: User) -> limits.Limit:
     """How many calls a user may make in any 60 s."""
     if hasattr(user, "transporter"):
         return limits.Limit("captain", settings.LIMIT_CAPTAIN)
     return limits.Limit("customer", settings.LIMIT_CUSTOMER)
-
-
-def _live() -> QuerySet[Session]:
-    return Session.objects.filter(
-        revoked_at__isnull=True, expires_at__gt=Now(), user__is_active=True
-    )

@@ -14,12 +14,12 @@ from django.db import transaction
 
 from weelo.cities.cells import cell_of
 from weelo.cities.current import TYPE_FIELDS, CityNow, priced
-from weelo.cities.models import City, CityCell, DispatchPolicy, RateCard, VehicleType
+from weelo.cities.models import City, CityCell, RateCard, VehicleType
 from weelo.lib.redis import RedisAway, guarded
 
 TTL_S = 300
 # Raise it when the shape of a cached value changes: two releases may run side by side.
-_SHAPE = 1
+_SHAPE = 2
 _GENERATION = f"cities:{_SHAPE}:generation"
 
 
@@ -35,7 +35,7 @@ def city_at(lat: float, lng: float, now: datetime) -> CityNow | None:
         return None
     city = City(**found["city"])
     card = RateCard(city=city, **in_force[0])
-    return CityNow(city, card, found["policy_id"], priced(card, found["types"]), now)
+    return CityNow(city, card, priced(card, found["types"]), now)
 
 
 def vehicle_types() -> list[dict[str, Any]]:
@@ -94,15 +94,13 @@ def _city_of(cell: int) -> str | None:
 
 
 def _city(slug: str) -> dict[str, Any] | None:
-    """A city, its policy, the types, its rate cards, newest first: also those yet to begin."""
+    """A city, the types, its rate cards, newest first: also those yet to begin."""
     city = City.objects.filter(slug=slug).values().first()
     if city is None:
         return None
-    policies = DispatchPolicy.objects.filter(city=slug).order_by("-version")
     cards = RateCard.objects.filter(city=slug).order_by("-effective_from", "-version")
     return {
         "city": city,
-        "policy_id": policies.values_list("id", flat=True).first(),
         "types": _types(),
         "rate_cards": list(cards.values("id", "version", "effective_from", "rates", "multipliers")),
     }

@@ -1,4 +1,4 @@
-"""What holds at a point now: its city, the rate card in force, the policy, the vehicle types."""
+"""What holds at a point now: its city, the rate card in force, the vehicle types."""
 
 import json
 from collections.abc import Collection
@@ -19,8 +19,6 @@ _CARD = ["id", "city_id", "version", "rates", "multipliers"]
 # what PostgreSQL needs to answer; a test holds it equal to `cached.city_at`, the plain version.
 _STATEMENT = f"""
 SELECT statement_timestamp(),
-       (SELECT id FROM cities_dispatchpolicy AS policy
-         WHERE policy.city_id = city.slug ORDER BY version DESC LIMIT 1),
        (SELECT jsonb_agg(to_jsonb(type) ORDER BY type.position, type.slug)
           FROM cities_vehicletype AS type WHERE type.slug = ANY(%s) AND type.is_active),
        {", ".join(f"city.{column}" for column in _CITY)},
@@ -44,7 +42,6 @@ class CityNow:
 
     city: City
     rate_card: RateCard
-    policy_id: int | None
     vehicle_types: dict[str, VehicleType]
     now: datetime
 
@@ -66,13 +63,13 @@ def for_confirm(lat: float, lng: float, slugs: Collection[str]) -> CityNow | Non
         row = cursor.fetchone()
     if row is None:
         return None
-    now, policy_id, types, *values = row
+    now, types, *values = row
     city = City.from_db(DEFAULT_DB_ALIAS, _CITY, values[: len(_CITY)])
     *columns, rates, multipliers = values[len(_CITY) :]
     prices = [json.loads(rates), json.loads(multipliers)]
     card = RateCard.from_db(DEFAULT_DB_ALIAS, _CARD, [*columns, *prices])
     card.city = city
-    return CityNow(city, card, policy_id, priced(card, json.loads(types or "[]")), now)
+    return CityNow(city, card, priced(card, json.loads(types or "[]")), now)
 
 
 def priced(card: RateCard, types: Collection[dict[str, Any]]) -> dict[str, VehicleType]:

@@ -1,8 +1,8 @@
 """Live frames: what is true for a second, such as where a truck is. Lossy, never an event.
 
-They travel over the channel layer, one group per user and role. The publishing is done here and
-not by `group_send`, which needs an event loop and waits without end for a frozen Redis; on the
-wire it is the same.
+They travel in the form of the channel layer, one group per user and role. The publishing is done
+here and not by `group_send`, which needs an event loop and waits without end for a frozen Redis,
+and the hub hears them on the one connection that it has.
 """
 
 from collections.abc import Iterable

@@ -20,7 +20,7 @@ SESSION, STAFF = "session:", "staff:"
 
 
 def offer(kind: str, bearer: object) -> dict[str, Any]:
-    """The answer that carries a new ticket, as the phone or console gets it. Raises TryAgain."""
+    """The answer that carries a new ticket, of a phone or of a dispatcher. Raises TryAgain."""
     return {
         "ticket": issue(f"{kind}{bearer}"),
         "socket_url": settings.SOCKET_URL,

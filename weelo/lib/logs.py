@@ -88,7 +88,6 @@ def _handlers(level: str, shared: list[Any], final: list[Any]) -> dict[str, Any]
             "celery.beat": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
-            "daphne": {"level": "WARNING"},
             "asyncio": {"level": "WARNING"},
         },
     }

@@ -164,7 +164,7 @@ def as_refusal(exc: Exception) -> Refusal | None:
     if isinstance(exc, Http404):
         return NotFound("There is nothing here that belongs to you.")
     if isinstance(exc, OperationalError | InterfaceError):
-        # Lock and statement timeouts, a pool without a free connection, a server that is away.
+        # Lock and statement timeouts, a server without a free connection or away.
         log.warning("database did not answer in time", error=str(exc).split("\n")[0])
         return TryAgain()
     return None
@@ -185,6 +185,14 @@ def only_read(
         return answer
 
     return run
+
+
+def refused(request: HttpRequest, refusal: Refusal) -> JsonResponse:
+    """A refusal outside DRF."""
+    body = refusal.problem(request.path)
+    return JsonResponse(
+        body, status=refusal.status, headers=refusal.headers, content_type=MEDIA_TYPE
+    )
 
 
 def response(request: HttpRequest, code: str, status: int, detail: str) -> JsonResponse:

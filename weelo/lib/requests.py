@@ -10,6 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from weelo.lib import problems
+from weelo.lib.safe_json import too_large
 
 log = structlog.get_logger(__name__)
 _ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
@@ -43,8 +44,7 @@ class RequestMiddleware:
         said = request.META.get("CONTENT_LENGTH") or "0"
         if not request.path.startswith("/api/") or int(said) <= settings.BODY_LIMIT:
             return None
-        detail = f"The body is over {settings.BODY_LIMIT} bytes. Send less at a time."
-        return problems.response(request, "BODY_TOO_LARGE", 413, detail)
+        return problems.refused(request, too_large(settings.BODY_LIMIT))
 
     def process_exception(self, request: HttpRequest, exc: Exception) -> HttpResponse | None:
         """Answer 500 under /api/ with nothing but the request id."""

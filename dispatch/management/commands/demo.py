@@ -13,7 +13,6 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 
 from dispatch.simulation.accounts import (
-    PAPERS,
     PAPERS_UNTIL,
     Crowd,
     area_of,
@@ -21,13 +20,18 @@ from dispatch.simulation.accounts import (
     make,
     refuse_in_production,
 )
-from dispatch.simulation.people import CAPTAIN, DEMO_BLOCK, DEMO_TYPES, Person
+from dispatch.simulation.people import (
+    CAPTAIN,
+    DEMO_BLOCK,
+    DEMO_CAPTAINS,
+    DEMO_CITY,
+    DEMO_SPREAD_KM,
+    DEMO_TYPES,
+    Person,
+)
+from transporters.messages import PAPERS
 from transporters.models import Driver, Kyc, Transporter, Vehicle
 from weelo.accounts.models import User
-
-CITY = "bengaluru"
-CAPTAINS = 6  # simulated ones
-SPREAD_KM = 3.0
 
 ASHA = ("Asha", "+919000000001")
 DINESH = ("Dinesh", "+919000000004")
@@ -82,13 +86,14 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(accounts))
 
 
-def crowd(captains: int = CAPTAINS, customers: int = 0) -> Crowd:
-    """The simulated people of the demo."""
-    return Crowd(DEMO_BLOCK, area_of(CITY), customers, captains, DEMO_TYPES, SPREAD_KM)
+def crowd() -> Crowd:
+    """The simulated captains of the demo."""
+    area = area_of(DEMO_CITY)
+    return Crowd(DEMO_BLOCK, area, 0, DEMO_CAPTAINS, DEMO_TYPES, DEMO_SPREAD_KM)
 
 
 def _simulated_captains() -> None:
-    people = [Person(DEMO_BLOCK, CAPTAIN, number) for number in range(CAPTAINS)]
+    people = [Person(DEMO_BLOCK, CAPTAIN, number) for number in range(DEMO_CAPTAINS)]
     there = Transporter.objects.filter(id__in=[person.fleet_id for person in people])
     if there.count() < len(people):
         for _ in make(crowd()):

@@ -74,7 +74,7 @@ def rules(values: dict[str, Any], given: dict[str, str], in_production: bool) ->
     """What does not go together, as the start itself sees it."""
     faults = refusals.everywhere(values)
     if in_production:
-        faults += refusals.in_production(values, given, is_debug=False)
+        faults += refusals.in_production(values, given)
     return faults
 
 

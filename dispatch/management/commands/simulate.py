@@ -19,6 +19,9 @@ from dispatch.simulation.people import (
     COMMON_TYPES,
     CUSTOMER,
     DEMO_BLOCK,
+    DEMO_CAPTAINS,
+    DEMO_CITY,
+    DEMO_SPREAD_KM,
     DEMO_TYPES,
     SPREAD_KM,
     Account,
@@ -27,7 +30,6 @@ from dispatch.simulation.people import (
 from dispatch.simulation.report import Tally, live_line, summary
 from dispatch.simulation.town import Share
 
-DEMO_CITY, DEMO_CAPTAINS, DEMO_SPREAD_KM = "bengaluru", 6, 3.0
 LINE_EVERY_S = 10.0  # where there is no terminal
 # A customer is busy for this long with one order, at most a customer for each order.
 BUSY_MINUTES = 8.0
