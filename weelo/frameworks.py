@@ -11,7 +11,6 @@ INSTALLED_APPS = [
     "django_otp",
     "django_otp.plugins.otp_totp",
     "rest_framework",
-    "channels",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "weelo.accounts",

@@ -306,7 +306,6 @@ FCM_URL = env.url(
 APPEND_SLASH = False
 ROOT_URLCONF = "weelo.urls"
 WSGI_APPLICATION = "weelo.wsgi.application"
-ASGI_APPLICATION = "weelo.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
