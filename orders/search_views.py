@@ -12,6 +12,7 @@ from orders.refusals import OutOfArea, Overload
 from orders.search import Haul, payload, search
 from orders.search_serializers import FoundSerializer, SearchQuerySerializer
 from weelo.lib import clock, limits
+from weelo.lib.bodies import asked
 from weelo.lib.problems import Invalid
 from weelo.lib.problems_schema import refusals
 
@@ -34,9 +35,8 @@ class Search(APIView):
         """What each vehicle type would cost now; no account needed, nothing is written."""
         if request.auth is None:
             limits.charge_address(request._request, _anonymous())
-        query = SearchQuerySerializer(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        return Response(payload(search(Haul(**query.validated_data), clock.now())))
+        haul = Haul(**asked(SearchQuerySerializer, request))
+        return Response(payload(search(haul, clock.now())))
 
 
 def _anonymous() -> limits.Limit:

@@ -21,7 +21,7 @@ from orders.verbs.give_back import give_back
 from orders.verbs.steps import Step, check_stop, step
 from weelo.accounts.authentication import user_of
 from weelo.accounts.permissions import IsCaptain, IsDriverOrCaptain, WrongRole
-from weelo.lib.bodies import checked
+from weelo.lib.bodies import asked, checked
 from weelo.lib.problems import NotFound
 from weelo.lib.problems_schema import refusals
 
@@ -114,7 +114,7 @@ class TripsView(ListAPIView[Trip]):
 
     def get_queryset(self) -> Any:
         trips = snapshots.trips_of(user_of(self.request).id)
-        wanted = checked(serializers.TripsQuery, self.request.query_params)
+        wanted = asked(serializers.TripsQuery, self.request)
         return trips.filter(status__in=TRIP_LIVE) if wanted["live"] else trips
 
     @extend_schema(

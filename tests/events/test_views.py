@@ -92,6 +92,7 @@ def test_a_role_that_is_none_and_a_position_that_is_none_are_refused(get):
     assert answer.status_code == 400
     assert {error["pointer"] for error in answer.json()["errors"]} == {"/role", "/after"}
     assert get(role="customer", epoch="x").status_code == 400
+    assert get(role="customer", epoch="").status_code == 400, "an empty one is one"
 
 
 def test_without_a_token_there_are_no_events(client):

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from weelo.accounts.models import Session
 from weelo.events import mailbox, tickets
 from weelo.events.models import Role
+from weelo.lib.bodies import asked
 from weelo.lib.problems import Invalid, TryAgain
 from weelo.lib.problems_schema import refusals
 from weelo.lib.wire import encode
@@ -65,9 +66,7 @@ class EventsView(APIView):
     )
     def get(self, request: Request) -> HttpResponse:
         """At most 200 events after `after`, as the socket would send them."""
-        asked = EventsQuery(data=request.query_params)
-        asked.is_valid(raise_exception=True)
-        wanted = asked.validated_data
+        wanted = asked(EventsQuery, request)
         after = wanted.get("after", 0)
         reader = _session(request).user_id
         reading = mailbox.read(reader, Role(wanted["role"]), after=after, limit=PAGE)

@@ -1,7 +1,8 @@
-"""Reading a body: HTTP's and a socket frame's through the same serializers, as documented."""
+"""Reading bodies, HTTP's and a socket frame's through the same serializers, and queries."""
 
 from typing import Any
 
+from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 
 # As DRF strips it: what patterns call a space, and the marks beside it that Python calls one.
@@ -13,6 +14,14 @@ def checked(kind: type[Serializer[Any]], data: Any, *, partial: bool = False) ->
     body = kind(data=data, partial=partial)
     body.is_valid(raise_exception=True)
     return dict(body.validated_data)
+
+
+def asked(kind: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+    """The parameters of a call's query. Raises ValidationError, which answers 400 `INVALID`.
+
+    An empty one is one: to DRF itself a query is a form, in which it would count as left out.
+    """
+    return checked(kind, request.query_params.dict())
 
 
 def document_texts(result: dict[str, Any], **_: Any) -> dict[str, Any]:
