@@ -20,8 +20,8 @@ SEED = os.environ.get("HISTORIES_SEED", "")
 RULES = 22
 # Of every cell and refusal, of both files together, once the run is as long as `make test` has it.
 LEAST_HITS, ENOUGH_FOR_THAT = 20, 900
-# What histories are guided to, for each 900: without a goal left they wander, and are short.
-GOAL = 18
+# Hits of each that histories are guided to; without such a goal left they wander, and are short.
+GOAL = 18 if HISTORIES <= ENOUGH_FOR_THAT else HISTORIES // 25
 LEAST_STEPS = 20
 SHRINKING_SECONDS = int(os.environ.get("SHRINK", "60"))
 
@@ -43,7 +43,7 @@ def run_histories(name, openings, monkeypatch):
         (Histories,),
         {
             "town": Town(),
-            "guide": Guide(coverage, GOAL * max(1, HISTORIES // ENOUGH_FOR_THAT)),
+            "guide": Guide(coverage, GOAL),
             "openings": openings,
         },
     )
