@@ -13,11 +13,11 @@ import random
 import sys
 import time
 from collections import Counter
+from urllib.parse import urlsplit
 
 import uvloop
-from websockets.exceptions import ConnectionClosed
 
-from tests.soak.hello import CUT_OFF, hello, why
+from tests import cheap_socket
 
 AT_ONCE = 200  # handshakes
 AGAIN_S = 1.0  # at most, before somebody who was cut off without a word comes back
@@ -28,7 +28,7 @@ class Crowd:
     """What all of them have seen together."""
 
     def __init__(self, plan):
-        self.socket = plan["socket"]
+        self.port = urlsplit(plan["socket"]).port
         self.door = asyncio.Semaphore(AT_ONCE)
         self.open = self.opened = 0
         self.closed = Counter()
@@ -41,25 +41,33 @@ class Crowd:
         while True:
             held["retry_in"] = random.uniform(0, AGAIN_S)
             try:
-                await self._once(who, held)
-            except CUT_OFF as fault:
-                self.closed[why(fault)] += 1
+                self.closed[str(await self._once(who, held) or "cut")] += 1
+            except OSError as fault:
+                self.closed[type(fault).__name__] += 1
             await asyncio.sleep(held["retry_in"])
 
     async def _once(self, who, held):
+        """The code that the socket ended with."""
         async with self.door:
-            line, welcome = await hello(self.socket, who, held["epoch"], held["after"])
-        held["epoch"], held["after"] = welcome["epoch"], welcome["seq"]
-        self.opened, self.open, self.welcomed_at = self.opened + 1, self.open + 1, time.monotonic()
+            line = await cheap_socket.connect(
+                self.port,
+                who,
+                lambda frame: self._take(frame, who, held),
+                epoch=held["epoch"],
+                after=held["after"],
+            )
+        self.opened, self.open = self.opened + 1, self.open + 1
         try:
-            async for frame in line:
-                self._take(json.loads(frame), who, held)
+            return await line.ended
         finally:
             self.open -= 1
-        raise ConnectionClosed(line.protocol.close_rcvd, None)
+            line.abort()
 
     def _take(self, frame, who, held):
-        if frame["type"] == "event":
+        if frame["type"] == "welcome":
+            held["epoch"], held["after"] = frame["epoch"], frame["seq"]
+            self.welcomed_at = time.monotonic()
+        elif frame["type"] == "event":
             assert frame["seq"] == held["after"] + 1, (frame["seq"], held)
             held["after"] = frame["seq"]
             self.heard.append([frame["data"]["n"], who["user_id"], time.monotonic()])

@@ -15,15 +15,17 @@ import random
 import sys
 import time
 from collections import Counter
+from urllib.parse import urlsplit
 
 import uvloop
 
-from tests.soak.hello import CUT_OFF, hello, why
+from tests import cheap_socket
 
 AGAIN_S = 0.3  # at most, before a phone that was cut off comes back
 LATEST_S = 120.0  # to hear the last event
 TOLD_EVERY_S = 0.5
 AT_ONCE = 25  # handshakes
+CLOSE_S = 5.0  # for the server to end what a phone closed
 
 
 class Book:
@@ -39,8 +41,8 @@ class Book:
 class Ear:
     """One phone. `parts` holds what it applied, in order."""
 
-    def __init__(self, who, socket, rng, cut_s, book):
-        self.who, self.socket, self.rng, self.cut_s, self.book = who, socket, rng, cut_s, book
+    def __init__(self, who, port, rng, cut_s, book):
+        self.who, self.port, self.rng, self.cut_s, self.book = who, port, rng, cut_s, book
         self.epoch, self.after = None, None
         self.parts, self.jumped = [], []
 
@@ -48,25 +50,24 @@ class Ear:
         while True:
             try:
                 await self._once()
-            except CUT_OFF as fault:
-                self.book.closed[why(fault)] += 1
+            except OSError as fault:
+                self.book.closed[type(fault).__name__] += 1
             await asyncio.sleep(self.rng.uniform(0, AGAIN_S))
 
     async def _once(self):
         """From the handshake until either side ends it."""
         async with self.book.door:
-            line, welcome = await hello(self.socket, self.who, self.epoch, self.after)
+            line = await cheap_socket.connect(
+                self.port, self.who, self._hear, epoch=self.epoch, after=self.after
+            )
         try:
-            if welcome["type"] == "restart":
-                return
-            self._welcomed(welcome)
             async with asyncio.timeout(self.rng.expovariate(1 / self.cut_s)):
-                async for frame in line:
-                    self._take(json.loads(frame))
+                code = await asyncio.shield(line.ended)
+            self.book.closed[str(code or "cut")] += 1
         except TimeoutError:
             await self._cut(line)
         finally:
-            line.transport.abort()
+            line.abort()
 
     async def _cut(self, line):
         """By chance: without a word, politely, or after a while of not reading."""
@@ -76,10 +77,16 @@ class Ear:
             line.transport.pause_reading()
             await asyncio.sleep(self.rng.uniform(0.2, 1.0))
         elif how == "close":
-            await line.close()
+            line.close()
+            await asyncio.wait({line.ended}, timeout=CLOSE_S)
+
+    def _hear(self, frame):
+        if frame["type"] == "welcome":
+            self._welcomed(frame)
+        elif frame["type"] == "event":
+            self._take(frame)
 
     def _welcomed(self, frame):
-        assert frame["type"] == "welcome", frame
         if frame["snapshot"] is not None:
             if self.after is not None:
                 self.jumped.append([self.after, frame["seq"]])
@@ -93,8 +100,6 @@ class Ear:
         self.parts.append([seq + 1, []])
 
     def _take(self, frame):
-        if frame["type"] != "event":
-            return
         if frame["seq"] == self.after + 1:
             self.after += 1
             self.parts[-1][1].append(frame["data"]["n"])
@@ -129,8 +134,9 @@ async def main():
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
     )
     plan, book = json.loads(await reader.readline()), Book()
+    port = urlsplit(plan["socket"]).port
     ears = [
-        Ear(who, plan["socket"], random.Random(f"{plan['seed']} {i}"), plan["cut_s"], book)
+        Ear(who, port, random.Random(f"{plan['seed']} {i}"), plan["cut_s"], book)
         for i, who in enumerate(plan["ears"])
     ]
     listening = [asyncio.create_task(ear.listen()) for ear in ears]
