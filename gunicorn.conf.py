@@ -61,7 +61,3 @@ def when_ready(_server: object) -> None:
     collector need not look through it again and again; a full look takes 100 ms."""
     gc.collect()
     gc.freeze()
-    if settings.WEELO_PROCESS != "live":
-        # A request leaves few rings behind; looked for after every 700 objects, as is the default,
-        # they cost an eighth of the CPU of a call. Sockets keep theirs, for their memory's sake.
-        gc.set_threshold(50_000, 20, 50)
