@@ -251,7 +251,8 @@ def look_twice(site, town):
     at = town.orders().get().next_wave_at
     until(lambda: town.orders().get().next_wave_at != at or at is None)
     later = Town(site)
-    overdue(make_order(later.asha))
+    with frozen(site):  # or it may be told of before it is overdue
+        overdue(make_order(later.asha))
     until(lambda: not later.orders().get().trucks_searching)
 
 
