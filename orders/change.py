@@ -122,8 +122,7 @@ class Change:
         assert connection.in_atomic_block
         ids = [order.id for order in orders]
         trucks: dict[UUID, list[TruckRequest]] = {id_: [] for id_ in ids}
-        told = any(order.captains_told for order in orders)
-        for truck in trucks_of(ids, told=told):
+        for truck in trucks_of(ids, told=any(order.captains_told for order in orders)):
             trucks[truck.order_id].append(truck)
         return [cls._of(by, order, trucks[order.id]) for order in orders]
 
