@@ -55,7 +55,8 @@ class HttpWorker(ThreadWorker):  # type: ignore[misc]
         structlog.contextvars.bind_contextvars(request_id=request_id)
         status, code = _TOO_LONG.get(type(exc), (HTTPStatus.BAD_REQUEST, "BAD_REQUEST"))
         detail = f"{str(exc)[:200]}. Nothing was done. Send it as HTTP asks for it."
-        log.info("refused", code=code, status=status.value, detail=detail)
+        # Not the detail: what is no field of a header may hold a token all the same.
+        log.info("refused", code=code, status=status.value, fault=type(exc).__name__)
         body = json.dumps(problem(code, status.value, detail)).encode()
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\n"

@@ -56,11 +56,12 @@ class Crowd:
                 epoch=held["epoch"],
                 after=held["after"],
             )
-        self.opened, self.open = self.opened + 1, self.open + 1
+        began = line.begun.done()
+        self.opened, self.open = self.opened + began, self.open + began
         try:
             return await line.ended
         finally:
-            self.open -= 1
+            self.open -= began
             line.abort()
 
     def _take(self, frame, who, held):
